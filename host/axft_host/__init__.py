@@ -1,0 +1,1 @@
+"""Everything that runs on a host: networks, backends, campaigns, reports and the command line."""

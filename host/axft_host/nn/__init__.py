@@ -1,0 +1,1 @@
+"""Networks: data sets, import, quantisation, lowering and inference."""
