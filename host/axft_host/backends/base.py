@@ -1,0 +1,171 @@
+"""What every backend does: run a GEMM with a fault, and evaluate a network under faults."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axft_host.nn.inference import run_network
+from axft_host.nn.network import Network
+from axft_spec.config import ArrayConfig
+from axft_spec.errors import ModelError
+from axft_spec.faults import Fault
+from axft_spec.lowering import check_lowering
+from axft_spec.schedule import Schedule
+
+__all__ = ["Backend", "Evaluation", "GemmResult", "Workload"]
+
+Int64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class GemmResult:
+    """One GEMM over a batch of images.
+
+    Members
+    -------
+    psums : ndarray of int64, shape (images, m, n)
+    activated : ndarray of int64, shape (images,)
+        Per image, the number of (armed bit, valid step) at the fault's own PEs where the forced value differs.
+    """
+
+    psums: Int64
+    activated: Int64
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A network over a batch of images, under one fault or none.
+
+    Members
+    -------
+    accumulators : ndarray of int64, shape (images, classes)
+        The final accumulators.
+    activated : ndarray of int64, shape (images,)
+        As in :class:`GemmResult`, summed over the layers.
+    """
+
+    accumulators: Int64
+    activated: Int64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Workload:
+    """A network on an array with its lowering and its images: all that an evaluation needs but the fault.
+
+    Parameters
+    ----------
+    network : Network
+    config : ArrayConfig
+        The logical array; its operand width, multiplier and operand order are the network's.
+    lowering : str
+        ``im2col`` or ``toeplitz``.
+    images : ndarray of uint8, shape (images, channels, height, width)
+    """
+
+    network: Network
+    config: ArrayConfig
+    lowering: str
+    images: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        check_lowering(self.lowering)
+        mine = (self.network.width, self.network.multiplier, self.network.operand_a)
+        if mine != (self.config.width, self.config.multiplier, self.config.operand_a):
+            raise ModelError(
+                f"network {self.network.name} is compiled for width {mine[0]}, multiplier {mine[1].name}, operand A "
+                f"{mine[2]}, not for width {self.config.width}, multiplier {self.config.multiplier.name}, operand A "
+                f"{self.config.operand_a}; compile it again"
+            )
+        if self.images.ndim != 4 or self.images.shape[1:] != tuple(self.network.input_shape):
+            raise ModelError(
+                f"images for {self.network.name} must have the shape {tuple(self.network.input_shape)} "
+                f"(channels, height, width), not {self.images.shape[1:]}"
+            )
+
+    @property
+    def schedule(self) -> Schedule:
+        """The scheduled cycles of one inference on the logical array."""
+        return Schedule.of(self.network.gemms(self.lowering), self.config.rows, self.config.cols)
+
+
+class Backend(ABC):
+    """One way to execute the specification. All backends give the same results, bit for bit.
+
+    A backend may be used by one thread at a time. It keeps no result: what it returns belongs to the caller.
+    """
+
+    #: Name on the command line.
+    name: str
+
+    @abstractmethod
+    def gemm(
+        self,
+        config: ArrayConfig,
+        activations: Int64,
+        weights: Int64,
+        fault: Fault | None = None,
+        *,
+        layer: int = 0,
+        gemm: int = 0,
+    ) -> GemmResult:
+        """Run one GEMM for a batch of images on the logical array.
+
+        Parameters
+        ----------
+        config : ArrayConfig
+        activations : ndarray of int64, shape (images, m, k)
+        weights : ndarray of int64, shape (k, n)
+        fault : Fault or None
+        layer, gemm : int
+            Where in the network this GEMM is; decides whether a window falls into it.
+        """
+
+    def evaluate(
+        self, workload: Workload, faults: Sequence[Fault | None], progress: Callable[[int], None] | None = None
+    ) -> list[Evaluation]:
+        """Run all images of a workload under each fault; None stands for the golden run.
+
+        This is the plain path: every GEMM of every layer through :meth:`gemm`. Faster paths must equal it.
+
+        Parameters
+        ----------
+        workload : Workload
+        faults : sequence of Fault or None
+        progress : callable, optional
+            Called with the number of (image, fault) pairs done since the last call.
+
+        Returns
+        -------
+        list of Evaluation
+            In the order of `faults`.
+        """
+        return list(self._plain(workload, faults, progress))
+
+    def _plain(
+        self, workload: Workload, faults: Sequence[Fault | None], progress: Callable[[int], None] | None
+    ) -> Iterator[Evaluation]:
+        images = workload.network.quantise_images(workload.images)
+        for fault in faults:
+            activated = np.zeros(len(images), dtype=np.int64)
+
+            def run(
+                layer: int,
+                gemm: int,
+                activations: Int64,
+                weights: Int64,
+                fault: Fault | None = fault,
+                activated: Int64 = activated,
+            ) -> Int64:
+                result = self.gemm(workload.config, activations, weights, fault, layer=layer, gemm=gemm)
+                activated += result.activated
+                return result.psums
+
+            accumulators = run_network(workload.network, images, run, lowering=workload.lowering)
+            if progress is not None:
+                progress(len(images))
+            yield Evaluation(accumulators, activated)

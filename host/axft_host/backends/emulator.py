@@ -1,0 +1,222 @@
+"""The emulator: the array's exact integer results at matrix-multiplication speed.
+
+A faulty run is computed as the difference from the golden run. Golden activations and accumulators of every layer
+are kept for a block of images; a fault changes some accumulators of a layer (`patches`), and only images whose
+activations then differ from the golden ones run through the next layer again. The others meet the fault in the
+next layer with golden activations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axft_host.backends.banks import Bank
+from axft_host.backends.base import Backend, Evaluation, GemmResult, Workload
+from axft_host.backends.patches import LayerEffect, LayerInput, layer_effect
+from axft_host.backends.planes import Floats, Planes
+from axft_host.backends.stages import Stage, apply_effect, build_stages, first_values
+from axft_host.nn.kernels import approximate_matmul
+from axft_spec.config import ArrayConfig
+from axft_spec.faults import Fault, check_fault
+
+__all__ = ["Emulator"]
+
+Int64 = NDArray[np.int64]
+
+#: Images whose golden run is kept at a time, in columns of the arrays below.
+_BLOCK = 256
+
+
+@dataclass(slots=True)
+class _Golden:
+    """The golden run of one stage for a block of images.
+
+    Members
+    -------
+    inputs : LayerInput
+    accumulators : float array, shape (channels x positions, images)
+        Without bias.
+    outputs : ndarray of int64, shape (features, images)
+        Input of the next stage, or the final accumulators.
+    """
+
+    inputs: LayerInput
+    accumulators: Floats
+    outputs: Int64
+
+
+class Emulator(Backend):
+    """The backend ``emu``; see the module for how it works.
+
+    Latency is a matter of the machine; results are those of the reference, bit for bit.
+    """
+
+    name = "emu"
+
+    def __init__(self) -> None:
+        # The stages of the workload used last.
+        self._workload: Workload | None = None
+        self._stages: list[Stage] = []
+
+    def gemm(
+        self,
+        config: ArrayConfig,
+        activations: Int64,
+        weights: Int64,
+        fault: Fault | None = None,
+        *,
+        layer: int = 0,
+        gemm: int = 0,
+    ) -> GemmResult:
+        """See :meth:`Backend.gemm`."""
+        images, m, k = activations.shape
+        n = weights.shape[1]
+        psums = approximate_matmul(activations, weights, config)
+        activated = np.zeros(images, dtype=np.int64)
+        if fault is not None:
+            check_fault(fault, config)
+            bank = Bank(
+                index=np.arange(m * k).reshape(m, k),
+                weights=weights[:, None, :],
+                gemms=(gemm,),
+                targets=np.arange(m * n).reshape(1, m, n),
+                features=m * k,
+            )
+            planes = Planes(config)
+            inputs = LayerInput.of(activations.reshape(images, -1).T, planes)
+            accumulators = psums.reshape(images, -1).T.astype(np.float64)
+            activated = apply_effect(accumulators, layer_effect([bank], layer, fault, config, planes), inputs)
+            psums = accumulators.T.reshape(images, m, n).astype(np.int64)
+        return GemmResult(psums, activated)
+
+    def evaluate(
+        self, workload: Workload, faults: Sequence[Fault | None], progress: Callable[[int], None] | None = None
+    ) -> list[Evaluation]:
+        """See :meth:`Backend.evaluate`. Faults are the inner loop: the golden run of a block of images is shared."""
+        stages = self._stages_of(workload)
+        schedule = workload.schedule
+        effects: list[list[LayerEffect]] = []
+        for fault in faults:
+            if fault is not None:
+                check_fault(fault, workload.config, schedule)
+            effects.append([] if fault is None else self._effects(stages, fault))
+        count = len(workload.images)
+        classes = workload.network.classes
+        results = [
+            Evaluation(np.empty((count, classes), dtype=np.int64), np.zeros(count, dtype=np.int64)) for _ in faults
+        ]
+        for first in range(0, count, _BLOCK):
+            block = slice(first, first + _BLOCK)
+            golden = self._golden(workload, stages, block)
+            for result, effect in zip(results, effects, strict=True):
+                if effect:
+                    final, result.activated[block] = _faulty_run(stages, golden, effect)
+                else:
+                    final = golden[-1].outputs
+                result.accumulators[block] = final.T
+                if progress is not None:
+                    progress(final.shape[1])
+        return results
+
+    def _stages_of(self, workload: Workload) -> list[Stage]:
+        if self._workload is not workload:
+            self._stages = build_stages(workload.network, workload.config, workload.lowering)
+            self._workload = workload
+        return self._stages
+
+    @staticmethod
+    def _effects(stages: list[Stage], fault: Fault) -> list[LayerEffect]:
+        return [layer_effect(stage.banks, stage.number, fault, stage.config, stage.planes) for stage in stages]
+
+    @staticmethod
+    def _golden(workload: Workload, stages: list[Stage], block: slice) -> list[_Golden]:
+        values: NDArray[np.int64] = first_values(
+            workload.network, workload.network.quantise_images(workload.images[block])
+        )
+        runs = []
+        for stage in stages:
+            inputs = LayerInput.of(values, stage.planes)
+            accumulators = stage.accumulate(inputs)
+            values = stage.finish(accumulators)
+            runs.append(_Golden(inputs, accumulators, values))
+        return runs
+
+
+def _faulty_run(stages: list[Stage], golden: list[_Golden], effects: list[LayerEffect]) -> tuple[Int64, Int64]:
+    """Return final accumulators, shape (classes, images), and activations, shape (images,)."""
+    images = golden[0].inputs.raw.shape[1]
+    activated = np.zeros(images, dtype=np.int64)
+    # The images whose values differ from the golden ones, in the order in which `values` holds them.
+    moved = np.zeros(0, dtype=np.intp)
+    values: Int64 = np.zeros((0, 0), dtype=np.int64)
+    for stage, clean, effect in zip(stages, golden, effects, strict=True):
+        same = np.setdiff1d(np.arange(images), moved, assume_unique=True)
+        parts: list[tuple[NDArray[np.intp], Int64]] = []
+        if moved.size:
+            inputs = LayerInput.of(values, stage.planes)
+            accumulators = stage.accumulate(inputs)
+            activated[moved] += apply_effect(accumulators, effect, inputs)
+            outputs = stage.finish(accumulators)
+            changed = (outputs != _columns(clean.outputs, moved)).any(axis=0)
+            parts.append((moved, outputs) if changed.all() else (moved[changed], outputs[:, changed]))
+        if same.size:
+            counts, *part = _from_golden(stage, clean, effect, same)
+            activated[same] += counts
+            parts.append((part[0], part[1]))
+        if len(parts) > 1:
+            parts = [part for part in parts if part[0].size] or parts[:1]
+        moved, values = parts[0] if len(parts) == 1 else _joined(parts)
+    final = golden[-1].outputs.copy()
+    final[:, moved] = values
+    return final, activated
+
+
+def _columns(values: Int64, images: NDArray[np.intp]) -> Int64:
+    """Return the columns of some images; no copy where these are all, in order."""
+    if images.size == values.shape[1] and np.array_equal(images, np.arange(images.size)):
+        return values
+    return values[:, images]
+
+
+def _joined(parts: list[tuple[NDArray[np.intp], Int64]]) -> tuple[NDArray[np.intp], Int64]:
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts], axis=1)
+
+
+def _from_golden(
+    stage: Stage, clean: _Golden, effect: LayerEffect, images: NDArray[np.intp]
+) -> tuple[Int64, NDArray[np.intp], Int64]:
+    """Run a stage under a fault for images whose input is golden; only the channels that it touches.
+
+    Returns
+    -------
+    activated : ndarray of int64, shape (images,)
+    changed : ndarray of int
+        Those of `images` whose output is not golden.
+    outputs : ndarray of int64, shape (features, changed images)
+    """
+    everything = images.size == clean.inputs.raw.shape[1]
+    inputs = clean.inputs if everything else clean.inputs.take(images)
+    none = images[:0], clean.outputs[:, :0]
+    if not effect.patches:
+        return apply_effect(np.zeros((0, images.size)), effect, inputs), *none
+    channels = np.unique(effect.targets // stage.positions) if stage.by_channel else np.arange(stage.channels)
+    rows = (channels[:, None] * stage.positions + np.arange(stage.positions)).ravel()
+    accumulators = clean.accumulators[rows] if everything else clean.accumulators[np.ix_(rows, images)]
+    activated = apply_effect(accumulators, effect, inputs, rows)
+    outputs = stage.finish(accumulators, channels if channels.size < stage.channels else None)
+    features = stage.features_of(channels, clean.outputs.shape[0])
+    golden = clean.outputs[features] if everything else clean.outputs[np.ix_(features, images)]
+    changed = np.flatnonzero((outputs != golden).any(axis=0))
+    if not changed.size:
+        return activated, *none
+    if changed.size == clean.outputs.shape[1]:
+        full = clean.outputs.copy()
+        full[features] = outputs
+    else:
+        full = clean.outputs[:, images[changed]]
+        full[features] = outputs[:, changed]
+    return activated, images[changed], full
