@@ -16,9 +16,7 @@ def test_own_variable_wins_over_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert user_cache_dir() == tmp_path / "c"
 
 
-def test_xdg_variable_holds_a_directory_of_this_program(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_xdg_variable_holds_a_directory_of_this_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """XDG names a directory that all programs share."""
     monkeypatch.delenv("AXFT_DATA")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
@@ -26,9 +24,7 @@ def test_xdg_variable_holds_a_directory_of_this_program(
 
 
 @pytest.mark.parametrize("xdg", ["", "relative"])
-def test_home_is_used_without_a_usable_xdg_variable(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, xdg: str
-) -> None:
+def test_home_is_used_without_a_usable_xdg_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, xdg: str) -> None:
     """A relative XDG directory is ignored, as its specification asks."""
     for variable in ("AXFT_CACHE", "AXFT_DATA"):
         monkeypatch.delenv(variable)

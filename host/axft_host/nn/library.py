@@ -143,17 +143,22 @@ def _load(
     return FloatNetwork.from_archive(archive, str(path)).renormalised(mean, std)
 
 
+def _switch(value: bool) -> str:
+    return "on" if value else "off"
+
+
 def _check_compiled(
     path: str, network: Network, config: ArrayConfig, rounding: str | None, compensate: bool | None
 ) -> None:
     """Refuse a compiled network that was compiled for something else than is wanted."""
     has, wants = network.config.multiplier, config.multiplier
+    compensated = network.compensated
     pairs = (
         ("width", network.width, config.width),
         ("multiplier", replace(has, name=""), replace(wants, name="")),
         ("operand A", network.operand_a, config.operand_a),
         ("rounding", network.rounding, rounding or network.rounding),
-        ("compensation", network.compensated, network.compensated if compensate is None else compensate),
+        ("compensation", _switch(compensated), _switch(compensated if compensate is None else compensate)),
     )
     for what, own, wanted in pairs:
         if own != wanted:

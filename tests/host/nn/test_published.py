@@ -19,9 +19,7 @@ from axft_host.nn.published import PUBLISHED, PublishedDataset, fetch_dataset, f
 from axft_spec.errors import DataError
 
 FILES = {
-    "t10k-images-idx3-ubyte": b"\0\0\x08\x03"
-    + bytes([0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2])
-    + bytes([1, 2, 3, 4]),
+    "t10k-images-idx3-ubyte": b"\0\0\x08\x03" + bytes([0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2]) + bytes([1, 2, 3, 4]),
     "t10k-labels-idx1-ubyte": b"\0\0\x08\x01" + bytes([0, 0, 0, 2]) + bytes([7, 9]),
     "train-images-idx3-ubyte": b"\0\0\x08\x03" + bytes([0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2]) + bytes([5, 6]),
     "train-labels-idx1-ubyte": b"\0\0\x08\x01" + bytes([0, 0, 0, 1]) + bytes([3]),
@@ -114,18 +112,14 @@ def test_other_address_serves_files_compressed_in_another_way(tiny: tuple[Path, 
         pytest.param(None, "404", id="missing"),
     ],
 )
-def test_wrong_download_is_rejected_and_not_kept(
-    tiny: tuple[Path, str], content: bytes | None, message: str
-) -> None:
+def test_wrong_download_is_rejected_and_not_kept(tiny: tuple[Path, str], content: bytes | None, message: str) -> None:
     """Changed, truncated, something else, or missing: the message names the address."""
     path = tiny[0] / "t10k-labels-idx1-ubyte.gz"
     if content is None:
         path.unlink()
     else:
         path.write_bytes(content)
-    with pytest.raises(
-        DataError, match=rf"^mnist could not be fetched from \S+/{path.name}: .*{message}"
-    ) as error:
+    with pytest.raises(DataError, match=rf"^mnist could not be fetched from \S+/{path.name}: .*{message}") as error:
         fetch_dataset("mnist")
     assert "\n" not in str(error.value)
     assert [kept.name for kept in fetched_dir("mnist").iterdir()] == ["t10k-images-idx3-ubyte"]
@@ -143,9 +137,7 @@ def test_damaged_copy_is_rejected_when_loaded(tiny: tuple[Path, str]) -> None:
     path = fetch_dataset("mnist") / "t10k-images-idx3-ubyte"
     content = path.read_bytes()
     path.write_bytes(content[:-1] + b"\0")
-    with pytest.raises(
-        DataError, match=r"SHA-256 must be \w{64}, not \w{64}: run `axft-hw data fetch mnist` again"
-    ):
+    with pytest.raises(DataError, match=r"SHA-256 must be \w{64}, not \w{64}: run `axft-hw data fetch mnist` again"):
         load_dataset("mnist")
 
 

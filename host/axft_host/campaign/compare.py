@@ -1,0 +1,168 @@
+"""Compare two results, pair by pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from axft_host.campaign.outcome import Outcome
+from axft_host.campaign.store import FaultRow, Provenance, ResultStore
+from axft_spec.errors import StoreError
+from axft_spec.faults import Fault
+
+__all__ = ["SHOWN", "Comparison", "PairDifference", "compare"]
+
+#: How many differing pairs a comparison names.
+SHOWN = 10
+
+# What may differ between results that can still be compared, and is worth telling.
+_TOLD = ("backend", "physical", "config_name", "config_digest", "lowering", "network_digest", "rounding", "compensated")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairDifference:
+    """One pair (image, fault) whose outcome differs; `image` is the index in the data set."""
+
+    fault: str
+    image: int
+    a: str
+    b: str
+
+    def to_json(self) -> dict[str, object]:
+        """Return the fields as plain JSON values."""
+        return {"fault": self.fault, "image": self.image, "a": self.a, "b": self.b}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What two results have in common, and where they differ.
+
+    Members
+    -------
+    a, b : str
+        The stores.
+    faults, pairs : int
+        How many were compared.
+    differing_pairs : int
+        Pairs whose outcomes differ.
+    differing_activated : int
+        Faults that were activated a different number of times.
+    differing_status : int
+        Faults whose status differs.
+    golden_equal : bool
+        Whether the golden runs' final accumulators are the same.
+    first : tuple of PairDifference
+        The first few differing pairs.
+    settings : dict of str to (value, value)
+        What the two were computed with, where it differs: backend, configuration, lowering and so on.
+    """
+
+    a: str
+    b: str
+    faults: int
+    pairs: int
+    differing_pairs: int
+    differing_activated: int
+    differing_status: int
+    golden_equal: bool
+    first: tuple[PairDifference, ...]
+    settings: dict[str, tuple[object, object]]
+
+    @property
+    def equal(self) -> bool:
+        """Whether nothing that was compared differs."""
+        return self.golden_equal and not (self.differing_pairs or self.differing_activated or self.differing_status)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the members as plain JSON values."""
+        counts = ("faults", "pairs", "differing_pairs", "differing_activated", "differing_status", "golden_equal")
+        return {
+            "a": self.a,
+            "b": self.b,
+            "equal": self.equal,
+            **{name: getattr(self, name) for name in counts},
+            "first": [pair.to_json() for pair in self.first],
+            "settings": {name: list(values) for name, values in self.settings.items()},
+        }
+
+
+def compare(a: Path, b: Path) -> Comparison:
+    """Compare two results that have the same faults, images and score.
+
+    Faults are matched by what they are and images by their index, not by their places in the lists.
+
+    Raises
+    ------
+    StoreError
+        If a store cannot be read, or the two say nothing about each other: other images, another score, other
+        faults, or one that is not complete.
+    """
+    with ResultStore.open(a) as store_a, ResultStore.open(b) as store_b:
+        about_a, about_b = store_a.provenance(), store_b.provenance()
+        _check_same_question(store_a, store_b, about_a, about_b)
+        rows_a, rows_b = ({row.fault: row for row in store.rows()} for store in (store_a, store_b))
+        _check_same_faults(store_a, store_b, rows_a, rows_b)
+        golden_a, golden_b = store_a.golden(), store_b.golden()
+        order_a, order_b = np.argsort(golden_a.image_ids), np.argsort(golden_b.image_ids)
+        image_ids = golden_a.image_ids[order_a]
+        first: list[PairDifference] = []
+        pairs = activated = status = 0
+        for fault, row_a in rows_a.items():
+            row_b = rows_b[fault]
+            codes_a = row_a.outcomes(len(image_ids))[order_a]
+            codes_b = row_b.outcomes(len(image_ids))[order_b]
+            places = np.flatnonzero(codes_a != codes_b)
+            pairs += len(places)
+            activated += row_a.activated != row_b.activated
+            status += row_a.status is not row_b.status
+            for place in places[: SHOWN - len(first)]:
+                names = (Outcome(int(codes[place])).name.lower() for codes in (codes_a, codes_b))
+                first.append(
+                    PairDifference(fault=str(fault), image=int(image_ids[place]), a=next(names), b=next(names))
+                )
+        return Comparison(
+            a=str(store_a.path),
+            b=str(store_b.path),
+            faults=len(rows_a),
+            pairs=len(rows_a) * len(image_ids),
+            differing_pairs=pairs,
+            differing_activated=activated,
+            differing_status=status,
+            golden_equal=about_a.golden_digest == about_b.golden_digest,
+            first=tuple(first),
+            settings={
+                name: (getattr(about_a, name), getattr(about_b, name))
+                for name in _TOLD
+                if getattr(about_a, name) != getattr(about_b, name)
+            },
+        )
+
+
+def _check_same_question(a: ResultStore, b: ResultStore, about_a: Provenance, about_b: Provenance) -> None:
+    for what, name in (("images", "dataset_digest"), ("score", "score")):
+        value_a, value_b = getattr(about_a, name), getattr(about_b, name)
+        if value_a != value_b:
+            raise StoreError(
+                f"results can be compared only with the same {what}, not {value_a} ({a.path}) and {value_b} ({b.path})"
+            )
+    for store, about in ((a, about_a), (b, about_b)):
+        if len(store) != about.faults:
+            raise StoreError(
+                f"results can be compared only when both are complete, not with {len(store)} of {about.faults} "
+                f"faults ({store.path})"
+            )
+    if sorted(a.golden().image_ids) != sorted(b.golden().image_ids):
+        raise StoreError(f"results can be compared only with the same images, not those of {a.path} and {b.path}")
+
+
+def _check_same_faults(
+    a: ResultStore, b: ResultStore, rows_a: dict[Fault, FaultRow], rows_b: dict[Fault, FaultRow]
+) -> None:
+    only_a, only_b = rows_a.keys() - rows_b.keys(), rows_b.keys() - rows_a.keys()
+    if only_a or only_b:
+        raise StoreError(
+            f"results can be compared only with the same faults: {len(only_a)} of {len(rows_a)} are only in {a.path}, "
+            f"{len(only_b)} of {len(rows_b)} only in {b.path}; run inject --fault-list with the same list"
+        )

@@ -1,0 +1,86 @@
+"""Results as tables for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from axft_host.campaign.schema import FAULT_COLUMNS
+from axft_host.campaign.store import ResultStore, exists_message
+from axft_spec.errors import StoreError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["fault_rows", "fault_table", "write_csv"]
+
+# Of the outcome codes 0 to 3.
+_LETTERS = "MTC-"
+
+
+def fault_rows(result: Path) -> list[dict[str, Any]]:
+    """Return one record per fault, in the order of the list.
+
+    Parameters
+    ----------
+    result : Path
+        A store, or its directory.
+
+    Returns
+    -------
+    list of dict
+        The columns of the store's table ``faults``, with the text form of the fault in `fault`, and in
+        `outcomes` one letter per image: M, T, C, or - for no result.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be read.
+    """
+    with ResultStore.open(result) as store:
+        images = len(store.golden().labels)
+        records = []
+        for row in store.rows():
+            record = dict(zip(FAULT_COLUMNS, row.to_sql(), strict=True))
+            record["fault"] = str(row.fault)
+            record["outcomes"] = "".join(_LETTERS[code] for code in row.outcomes(images))
+            records.append(record)
+    return records
+
+
+def fault_table(result: Path) -> pd.DataFrame:
+    """Return `fault_rows` as a table; the numbers of a window are missing where the fault is permanent."""
+    import pandas as pd
+
+    table = pd.DataFrame(fault_rows(result), columns=list(FAULT_COLUMNS))
+    # Nullable integers: a permanent fault has no cycle, which must not turn all cycles into floats.
+    return table.astype(dict.fromkeys(("layer", "gemm", "tile", "first_cycle", "cycles"), "Int64"))
+
+
+def write_csv(result: Path, target: Path | IO[str]) -> int:
+    """Write one row per fault as CSV; return how many.
+
+    Parameters
+    ----------
+    result : Path
+        A store, or its directory.
+    target : Path or text file
+        A new file, or one that is open.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be read, or the file exists (it stays as it is) or cannot be written.
+    """
+    table = fault_table(result)
+    if not isinstance(target, Path):
+        table.to_csv(target, index=False)
+        return len(table)
+    try:
+        with target.open("x", encoding="utf-8", newline="") as file:
+            table.to_csv(file, index=False)
+    except FileExistsError:
+        raise StoreError(exists_message(target)) from None
+    except OSError as error:
+        raise StoreError(f"{target} cannot be written: {error.strerror}") from None
+    return len(table)

@@ -1,0 +1,57 @@
+"""The tables of a result store, and their version. ``docs/reference/store.md`` describes them for readers."""
+
+from __future__ import annotations
+
+__all__ = ["APPLICATION_ID", "FAULT_COLUMNS", "SCHEMA_VERSION", "TABLES"]
+
+#: Version of the tables. It goes up with every change that an older program would misread.
+SCHEMA_VERSION = 1
+
+#: SQLite's mark for files of one application: ``AXFT`` in ASCII.
+APPLICATION_ID = 0x41584654
+
+#: The columns of the table `faults`, in order, with their SQL types.
+FAULT_COLUMNS: dict[str, str] = {
+    "idx": "INTEGER PRIMARY KEY",
+    "fault": "TEXT NOT NULL",
+    "site": "TEXT NOT NULL",
+    "row": "INTEGER NOT NULL",
+    "col": "INTEGER NOT NULL",
+    "bit": "INTEGER NOT NULL",
+    "n_bits": "INTEGER NOT NULL",
+    "kind": "TEXT NOT NULL",
+    "layer": "INTEGER",
+    "gemm": "INTEGER",
+    "tile": "INTEGER",
+    "first_cycle": "INTEGER",
+    "cycles": "INTEGER",
+    "certain": "INTEGER NOT NULL",
+    "activated": "INTEGER NOT NULL",
+    "status": "TEXT NOT NULL",
+    "masked": "INTEGER NOT NULL",
+    "tolerable": "INTEGER NOT NULL",
+    "critical": "INTEGER NOT NULL",
+    "correct": "INTEGER NOT NULL",
+    "outcomes": "BLOB NOT NULL",
+}
+
+_FAULTS = ",\n    ".join(f"{name} {kind}" for name, kind in FAULT_COLUMNS.items())
+
+#: What creates the tables of a new store, in one transaction.
+TABLES = (
+    """CREATE TABLE meta (
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID""",
+    """CREATE TABLE golden (
+    image INTEGER PRIMARY KEY,
+    image_id INTEGER NOT NULL,
+    label INTEGER NOT NULL,
+    prediction INTEGER NOT NULL
+)""",
+    f"""CREATE TABLE faults (
+    {_FAULTS}
+)""",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)

@@ -1,0 +1,178 @@
+"""What a result says: rates with intervals, accuracies, counts. Computed from the store alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from axft_host.campaign.outcome import Status
+from axft_host.campaign.schema import SCHEMA_VERSION
+from axft_host.campaign.statistics import CENSUS, WILSON, Interval, Population, estimate
+from axft_host.campaign.store import FaultRow, Provenance, ResultStore
+from axft_spec.errors import StoreError
+
+__all__ = ["Summary", "summarise"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The figures of one result.
+
+    Members
+    -------
+    store : str
+        Path of the store.
+    provenance : Provenance
+    state : str
+        ``complete``, ``interrupted`` or ``running``.
+    faults : int
+        How many are done; fewer than listed if the campaign was interrupted.
+    images : int
+    masked, tolerable, critical : Interval
+        Rates over the pairs, as fractions.
+    faulty_accuracy : float
+        Top-1 accuracy under fault, estimated like the rates.
+    status_rates : dict of Status to float
+        OK and SDC of pairs (OK is masked, SDC is tolerable or critical); hang and crash of faults.
+    certain_masked : int
+        Listed faults that are masked with certainty and were not simulated.
+    activated : int
+        Number of (armed bit, valid step) where the forced value differed, over all pairs.
+    activated_faults : int
+        Faults of which that number is not 0.
+    seconds : float or None
+        Golden run, faulty runs and classification; None while it runs.
+    """
+
+    store: str
+    provenance: Provenance
+    state: str
+    faults: int
+    images: int
+    masked: Interval
+    tolerable: Interval
+    critical: Interval
+    faulty_accuracy: float
+    status_rates: dict[Status, float]
+    certain_masked: int
+    activated: int
+    activated_faults: int
+    seconds: float | None
+
+    @property
+    def pairs(self) -> int:
+        """Number of (image, fault) pairs."""
+        return self.faults * self.images
+
+    @property
+    def pairs_per_second(self) -> float | None:
+        """Pairs per second of the whole run, those of certainly masked faults included."""
+        return self.pairs / self.seconds if self.seconds else None
+
+    @property
+    def interval_method(self) -> str:
+        """Name of the method the intervals were computed by."""
+        return CENSUS if self.provenance.space_size is None else WILSON
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as plain JSON values; ``docs/reference/cli.md`` names the keys."""
+        about, config = self.provenance, self.provenance.config
+        return {
+            "config": about.config_name,
+            "array": f"{config['rows']}x{config['cols']}",
+            "physical": None if about.physical is None else "x".join(map(str, about.physical)),
+            "board": about.backend,
+            "model": about.network_name,
+            "data": about.dataset_name,
+            "operand_a": config["operand_a"],
+            "rounding": about.rounding,
+            "compensated": about.compensated,
+            "lowering": about.lowering,
+            "score": about.score,
+            "site": about.site,
+            "kind": about.kind,
+            "transient": bool(about.spec["transient"]),
+            "seed": about.fault_seed,
+            "faults": self.faults,
+            "faults_listed": about.faults,
+            "fault_space": about.space_size,
+            "fault_space_certain_masked": about.space_certain,
+            "fault_list_digest": about.fault_list_digest,
+            "images": self.images,
+            "pairs": self.pairs,
+            "golden_accuracy": about.golden_accuracy,
+            "faulty_accuracy": self.faulty_accuracy,
+            "outcomes": {
+                **{name: getattr(self, name).to_json() for name in ("masked", "tolerable", "critical")},
+                **{status.value: rate for status, rate in self.status_rates.items()},
+            },
+            "confidence": about.confidence,
+            "interval_method": self.interval_method,
+            "certain_masked": self.certain_masked,
+            "activated": self.activated,
+            "activated_faults": self.activated_faults,
+            "state": self.state,
+            "seconds": self.seconds,
+            "pairs_per_second": self.pairs_per_second,
+            "schema_version": SCHEMA_VERSION,
+            "store": self.store,
+        }
+
+
+def summarise(result: Path) -> Summary:
+    """Read a result and compute its figures.
+
+    An interrupted campaign is summarised over the faults that are done: the first ones of a drawn list are a
+    smaller random sample of the same space.
+
+    Parameters
+    ----------
+    result : Path
+        A store, or its directory.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be read, or no fault is done.
+    """
+    with ResultStore.open(result) as store:
+        about, meta, images = store.provenance(), store.meta(), len(store.golden().labels)
+        rows = list(store.rows())
+        if not rows:
+            raise StoreError(f"{store.path} holds no outcomes: the campaign ended before its first faults were done")
+        certain = np.array([row.certain for row in rows])
+        population = Population(size=about.space_size, certain=about.space_certain)
+
+        def rate(name: str, certain_share: float) -> Interval:
+            counts = np.array([getattr(row, name) for row in rows], dtype=np.float64)
+            return estimate(counts / images, certain, population, about.confidence, certain_share=certain_share)
+
+        masked, tolerable, critical = rate("masked", 1.0), rate("tolerable", 0.0), rate("critical", 0.0)
+        return Summary(
+            store=str(store.path),
+            provenance=about,
+            state=meta["state"],
+            faults=len(rows),
+            images=images,
+            masked=masked,
+            tolerable=tolerable,
+            critical=critical,
+            faulty_accuracy=rate("correct", about.golden_accuracy).rate,
+            status_rates={
+                Status.OK: masked.rate,
+                Status.SDC: tolerable.rate + critical.rate,
+                Status.HANG: _share(rows, Status.HANG),
+                Status.CRASH: _share(rows, Status.CRASH),
+            },
+            certain_masked=int(np.count_nonzero(certain)),
+            activated=sum(row.activated for row in rows),
+            activated_faults=sum(row.activated > 0 for row in rows),
+            seconds=meta["seconds"],
+        )
+
+
+def _share(rows: list[FaultRow], status: Status) -> float:
+    return sum(row.status is status for row in rows) / len(rows)

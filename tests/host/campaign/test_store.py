@@ -1,0 +1,265 @@
+"""The store: what it keeps, what it refuses, who can read it."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from axft_host.campaign.outcome import Status
+from axft_host.campaign.runner import run_campaign
+from axft_host.campaign.schema import FAULT_COLUMNS, SCHEMA_VERSION
+from axft_host.campaign.store import (
+    STORE_NAME,
+    FaultRow,
+    Golden,
+    Provenance,
+    ResultStore,
+    make_result_dir,
+    store_path,
+)
+from axft_spec.errors import StoreError
+from axft_spec.faults import parse_fault
+from support.small_campaign import small_plan
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "store.md"
+
+OUTCOMES = np.array([0, 0, 1, 2, 0], dtype=np.uint8)
+
+
+def provenance(**changes: object) -> Provenance:
+    """Return a provenance with placeholders in it."""
+    values: dict[str, object] = {name: name for name in Provenance.__slots__}
+    return Provenance(**{**values, "faults": 2, "golden_accuracy": 0.8, **changes})
+
+
+def golden() -> Golden:
+    """Return a golden run over five images, one of them wrong."""
+    labels = np.arange(5)
+    return Golden(image_ids=np.arange(5), labels=labels, predictions=np.array([0, 1, 2, 3, 0]))
+
+
+def rows() -> list[FaultRow]:
+    """Return a simulated fault with a window, and a certainly masked one."""
+    first = parse_fault("weight:r1:c2:b3+psum:r0:c0:b7:flip@l1:g2:t3:y4+5")
+    second = parse_fault("weight:r0:c0:b0:sa1")
+    return [
+        FaultRow.of(0, first, OUTCOMES, correct=3, activated=17),
+        FaultRow.masked_with_certainty(1, second, golden()),
+    ]
+
+
+def make_store(path: Path) -> Path:
+    """Write a complete store of two faults."""
+    with ResultStore.create(path, provenance(), golden()) as store:
+        store.add(rows())
+        store.finish(complete=True, seconds=1.5)
+    return path
+
+
+# --- what is kept -------------------------------------------------------------------------------------------
+
+
+def test_store_returns_what_was_added(tmp_path: Path) -> None:
+    """Provenance, golden run, rows and how the run ended."""
+    with ResultStore.open(make_store(tmp_path / STORE_NAME)) as store:
+        assert store.provenance() == provenance()
+        assert list(store.rows()) == rows()
+        assert len(store) == 2
+        assert store.golden().predictions.tolist() == [0, 1, 2, 3, 0]
+        meta = store.meta()
+    assert (meta["schema_version"], meta["state"], meta["seconds"]) == (SCHEMA_VERSION, "complete", 1.5)
+
+
+def test_row_of_a_fault_counts_its_outcomes() -> None:
+    """Three masked, one tolerable, one critical image make SDC; a certain fault has the golden accuracy."""
+    simulated, certain = rows()
+    assert (simulated.masked, simulated.tolerable, simulated.critical) == (3, 1, 1)
+    assert simulated.status is Status.SDC
+    assert simulated.outcomes(5).tolist() == OUTCOMES.tolist()
+    assert (certain.masked, certain.correct, certain.activated, certain.status) == (5, 4, 0, Status.OK)
+
+
+def test_pandas_reads_the_tables(tmp_path: Path) -> None:
+    """With a plain connection, and without this package."""
+    connection = sqlite3.connect(make_store(tmp_path / STORE_NAME))
+    table = pd.read_sql("SELECT * FROM faults", connection)
+    connection.close()
+    assert list(table.columns) == list(FAULT_COLUMNS)
+    first = table.iloc[0]
+    # Sites are sorted by name: the first one is that of psum.
+    assert (first["site"], first["row"], first["col"], first["bit"], first["n_bits"]) == ("psum", 0, 0, 7, 2)
+    assert (first["layer"], first["gemm"], first["tile"], first["first_cycle"], first["cycles"]) == (1, 2, 3, 4, 5)
+    assert table["layer"].isna().tolist() == [False, True]
+    assert table["certain"].tolist() == [0, 1]
+    assert table["masked"].tolist() == [3, 5]
+
+
+def test_store_is_in_wal_mode_and_leaves_one_file(tmp_path: Path) -> None:
+    """Readers are not held up while it is written; afterwards everything is in the one file."""
+    path = make_store(tmp_path / STORE_NAME)
+    assert [file.name for file in tmp_path.iterdir()] == [STORE_NAME]
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    connection.close()
+
+
+def test_committed_rows_are_there_while_the_store_is_open(tmp_path: Path) -> None:
+    """What a kill would leave is what a second reader sees."""
+    with ResultStore.create(tmp_path / STORE_NAME, provenance(), golden()) as store:
+        store.add(rows()[:1])
+        with ResultStore.open(tmp_path) as reader:
+            assert len(reader) == 1
+            assert reader.meta()["state"] == "running"
+
+
+def test_failed_batch_adds_nothing(tmp_path: Path) -> None:
+    """A batch is one transaction."""
+    with ResultStore.create(tmp_path / STORE_NAME, provenance(), golden()) as store:
+        with pytest.raises(StoreError, match="UNIQUE"):
+            store.add([rows()[0], rows()[0]])
+        assert len(store) == 0
+
+
+def test_reading_does_not_change_the_file(tmp_path: Path) -> None:
+    """A result can be kept under a checksum."""
+    path = make_store(tmp_path / STORE_NAME)
+    before = path.read_bytes()
+    with ResultStore.open(path) as store:
+        list(store.rows())
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == [STORE_NAME]
+
+
+def test_path_of_a_store_is_that_of_its_directory_or_its_own(tmp_path: Path) -> None:
+    """Users name either."""
+    path = make_store(tmp_path / STORE_NAME)
+    assert store_path(tmp_path) == store_path(path) == path
+
+
+# --- what is refused ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "advice"),
+    [(SCHEMA_VERSION + 1, "install a newer axft-hw"), (SCHEMA_VERSION - 1, "read it with the axft-hw that wrote it")],
+)
+def test_open_refuses_another_schema_version(tmp_path: Path, version: int, advice: str) -> None:
+    """The message says what to do."""
+    connection = sqlite3.connect(make_store(tmp_path / STORE_NAME))
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.close()
+    message = f"has schema version {version}, this axft-hw reads version {SCHEMA_VERSION}; {advice}"
+    with pytest.raises(StoreError, match=message):
+        ResultStore.open(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database, but longer than a header of SQLite would be" * 10])
+def test_open_refuses_what_is_no_store(tmp_path: Path, content: bytes) -> None:
+    """A file of another kind."""
+    path = tmp_path / STORE_NAME
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="is not a result store"):
+        ResultStore.open(path)
+
+
+def test_open_refuses_another_sqlite_file(tmp_path: Path) -> None:
+    """Some other program's."""
+    connection = sqlite3.connect(tmp_path / "other.sqlite")
+    connection.execute("CREATE TABLE faults (a)")
+    connection.close()
+    with pytest.raises(StoreError, match="not a result store, but another SQLite file"):
+        ResultStore.open(tmp_path / "other.sqlite")
+
+
+def test_open_refuses_a_truncated_store(tmp_path: Path) -> None:
+    """As a copy that broke off leaves it."""
+    path = make_store(tmp_path / STORE_NAME)
+    path.write_bytes(path.read_bytes()[:5000])
+    with (
+        pytest.raises(StoreError, match=r"malformed|is not a"),
+        ResultStore.open(path) as store,
+    ):
+        list(store.rows())
+
+
+def test_open_names_what_is_missing(tmp_path: Path) -> None:
+    """And what to give instead."""
+    with pytest.raises(StoreError, match=f"no result store at .*{STORE_NAME}$"):
+        ResultStore.open(tmp_path)
+
+
+def test_create_does_not_overwrite(tmp_path: Path) -> None:
+    """The store that is there stays as it is."""
+    path = make_store(tmp_path / STORE_NAME)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="exists and is not overwritten"):
+        ResultStore.create(path, provenance(), golden())
+    assert path.read_bytes() == before
+
+
+# --- directories --------------------------------------------------------------------------------------------
+
+
+def test_result_directories_never_collide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even if the random part repeats."""
+    monkeypatch.chdir(tmp_path)
+    parts = iter(["aa", "aa", "aa", "bb"])
+    monkeypatch.setattr("axft_host.campaign.store.secrets.token_hex", lambda size: next(parts))
+    names = [make_result_dir(None, "8P") for _ in range(2)]
+    assert names[0] != names[1]
+    assert all(re.fullmatch(r"axft-results/\d{8}T\d{6}Z-8P-(aa|bb)", name.as_posix()) for name in names)
+
+
+def test_named_directory_must_not_exist(tmp_path: Path) -> None:
+    """Not even an empty one: it may be somebody else's."""
+    with pytest.raises(StoreError, match="exists and is not overwritten; name one that does not exist"):
+        make_result_dir(tmp_path, "8P")
+
+
+def test_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    """The reason comes from the system."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be made"):
+        make_result_dir(tmp_path / "file" / "below", "8P")
+
+
+def test_results_directory_that_is_a_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not an endless search for another name."""
+    monkeypatch.chdir(tmp_path)
+    Path("axft-results").write_text("")
+    with pytest.raises(StoreError, match="axft-results"):
+        make_result_dir(None, "8P")
+
+
+# --- the document -------------------------------------------------------------------------------------------
+
+
+def test_document_describes_every_key_and_column(tmp_path: Path) -> None:
+    """Those of a real campaign."""
+    result = run_campaign(small_plan(tmp_path, faults={"faults": 4}), tmp_path / "result")
+    text = DOCUMENT.read_text(encoding="utf-8")
+    with ResultStore.open(result.store) as store:
+        names = [*store.meta(), *FAULT_COLUMNS, "image", "image_id", "label", "prediction"]
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_provenance_of_a_campaign_is_plain_json(tmp_path: Path) -> None:
+    """Everything that outcomes depend on is there, and can be read without this package."""
+    plan = small_plan(tmp_path, faults={"faults": 4})
+    result = run_campaign(plan, tmp_path / "result")
+    connection = sqlite3.connect(result.store)
+    meta = {key: json.loads(value) for key, value in connection.execute("SELECT * FROM meta")}
+    connection.close()
+    assert meta["fault_list_digest"] == plan.faults.digest
+    assert meta["network_digest"] == plan.prepared.workload.network.digest
+    assert meta["dataset_digest"] == plan.prepared.dataset.digest
+    assert meta["config_digest"] == plan.prepared.workload.config.digest()
+    assert set(meta["versions"]) == {"axft-hw", "numpy", "python"}
+    assert (meta["backend"], meta["device"], meta["physical"]) == ("emu", None, None)
+    assert meta["fault_space"]["size"] == meta["space_size"] == 192

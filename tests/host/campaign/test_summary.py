@@ -1,0 +1,122 @@
+"""Figures of a result."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from axft_host.campaign.outcome import Status
+from axft_host.campaign.runner import run_campaign
+from axft_host.campaign.store import STORE_NAME, FaultRow, Golden, Provenance, ResultStore
+from axft_host.campaign.summary import summarise
+from axft_spec.config import ArrayConfig
+from axft_spec.errors import StoreError
+from axft_spec.faults import parse_fault
+from support.small_campaign import IMAGES, small_plan
+
+
+def write(directory: Path, codes: list[list[int]], certain: int = 0, **about: object) -> Path:
+    """Write a store: simulated faults with these outcomes, then certainly masked ones."""
+    images = len(codes[0])
+    labels = np.zeros(images, dtype=np.int64)
+    golden = Golden(image_ids=labels, labels=labels, predictions=labels)
+    faults = [parse_fault(f"weight:r{index}:c0:b6:sa1") for index in range(len(codes) + certain)]
+    rows = [
+        FaultRow.of(index, faults[index], np.array(row, dtype=np.uint8), correct=images - row.count(2), activated=index)
+        for index, row in enumerate(codes)
+    ]
+    rows += [FaultRow.masked_with_certainty(index, faults[index], golden) for index in range(len(codes), len(faults))]
+    values = {name: name for name in Provenance.__slots__} | {
+        "faults": len(faults),
+        "space_size": None,
+        "space_certain": None,
+        "golden_accuracy": 1.0,
+        "confidence": 0.95,
+        "physical": None,
+        "config": ArrayConfig().to_json(),
+        "spec": {"transient": False},
+    }
+    with ResultStore.create(directory / STORE_NAME, Provenance(**(values | about)), golden) as store:
+        store.add(rows)
+        store.finish(complete=True, seconds=2.0)
+    return directory
+
+
+def test_rates_of_listed_faults_are_their_means(tmp_path: Path) -> None:
+    """OK is masked, SDC is the rest; nothing is estimated."""
+    summary = summarise(write(tmp_path, [[0, 0, 0, 0], [0, 0, 1, 2], [2, 2, 2, 2]], certain=1))
+    assert (summary.masked.rate, summary.tolerable.rate, summary.critical.rate) == (10 / 16, 1 / 16, 5 / 16)
+    assert (summary.critical.low, summary.critical.high) == (5 / 16, 5 / 16)
+    assert summary.interval_method == "census of the listed faults"
+    assert summary.status_rates == {Status.OK: 10 / 16, Status.SDC: 6 / 16, Status.HANG: 0, Status.CRASH: 0}
+    assert summary.faulty_accuracy == 11 / 16
+    assert (summary.faults, summary.images, summary.pairs, summary.pairs_per_second) == (4, 4, 16, 8.0)
+    assert (summary.certain_masked, summary.activated, summary.activated_faults) == (1, 3, 2)
+
+
+def test_certain_faults_of_the_space_weigh_exactly(tmp_path: Path) -> None:
+    """Three quarters of the space are masked for sure, whatever their share of the sample."""
+    codes = [[2, 2], [0, 0]]
+    summary = summarise(write(tmp_path, codes, certain=1, space_size=400, space_certain=300))
+    assert summary.critical.rate == pytest.approx(0.25 / 2)
+    assert summary.masked.rate == pytest.approx(0.75 + 0.25 / 2)
+    assert summary.masked.low >= 0.75
+    assert summary.critical.high <= 0.25
+    assert summary.faulty_accuracy == pytest.approx(0.75 + 0.25 / 2)
+    assert summary.interval_method.startswith("Wilson score")
+
+
+def test_no_critical_fault_in_60_leaves_6_percent(tmp_path: Path) -> None:
+    """40 images under each do not make it 0.15%."""
+    summary = summarise(write(tmp_path, [[0] * 40] * 60, space_size=12544, space_certain=0))
+    assert summary.critical.high == pytest.approx(0.06, abs=0.001)
+
+
+def test_exhaustive_campaign_has_no_interval(tmp_path: Path) -> None:
+    """All 192 faults of the small array; the three classes are all there is."""
+    result = run_campaign(small_plan(tmp_path, faults={"faults": 192}), tmp_path / "result")
+    summary = summarise(result.store)
+    for interval in (summary.masked, summary.tolerable, summary.critical):
+        assert interval.low == interval.rate == interval.high
+        assert interval.rate > 0
+    assert summary.masked.rate + summary.tolerable.rate + summary.critical.rate == pytest.approx(1)
+    assert summary.certain_masked == summary.provenance.space_certain
+
+
+def test_sampled_intervals_hold_the_exhaustive_rates(tmp_path: Path) -> None:
+    """For a sample of a third of the space."""
+    whole = summarise(run_campaign(small_plan(tmp_path, faults={"faults": 192}), tmp_path / "whole").store)
+    part = summarise(run_campaign(small_plan(tmp_path, faults={"faults": 64}), tmp_path / "part").store)
+    for name in ("masked", "tolerable", "critical"):
+        interval = getattr(part, name)
+        assert interval.low < getattr(whole, name).rate < interval.high
+
+
+def test_json_has_the_promised_keys(tmp_path: Path) -> None:
+    """And rates as fractions."""
+    summary = summarise(run_campaign(small_plan(tmp_path), tmp_path / "result").store)
+    value = json.loads(json.dumps(summary.to_json()))
+    promised = (
+        "config board site kind lowering faults fault_space images pairs seed golden_accuracy faulty_accuracy "
+        "outcomes array score rounding operand_a confidence interval_method certain_masked activated "
+        "fault_list_digest schema_version seconds pairs_per_second store"
+    )
+    assert set(promised.split()) <= set(value)
+    assert set(value["outcomes"]) == {"masked", "tolerable", "critical", "ok", "sdc", "hang", "crash"}
+    assert set(value["outcomes"]["critical"]) == {"rate", "low", "high"}
+    assert value["array"] == "4x3"
+    assert (value["faults"], value["images"], value["pairs"]) == (60, IMAGES, 60 * IMAGES)
+    assert value["outcomes"]["ok"] + value["outcomes"]["sdc"] == pytest.approx(1)
+
+
+def test_result_without_outcomes_says_so(tmp_path: Path) -> None:
+    """As a campaign leaves it that was interrupted at once."""
+    labels = np.zeros(2, dtype=np.int64)
+    values = {name: name for name in Provenance.__slots__}
+    golden = Golden(image_ids=labels, labels=labels, predictions=labels)
+    ResultStore.create(tmp_path / STORE_NAME, Provenance(**values), golden).close()
+    with pytest.raises(StoreError, match="holds no outcomes"):
+        summarise(tmp_path)

@@ -1,0 +1,153 @@
+"""Worker processes: how they start, stop, and fail."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from axft_host.backends.emulator import Emulator
+from axft_host.campaign.batch import Job
+from axft_host.campaign.blas import one_blas_thread, use_one_blas_thread
+from axft_host.campaign.runner import make_batches
+from axft_host.campaign.workers import Interruption, WorkerPool, default_workers, run_batches_here
+from axft_spec.errors import BackendError
+from support.small_campaign import small_plan
+
+
+def small_job(directory: Path) -> tuple[Job, list[object]]:
+    """Return a job and its batches."""
+    plan = small_plan(directory, faults={"faults": 192})
+    workload, labels = plan.prepared.workload, plan.prepared.dataset.labels
+    golden = Emulator().evaluate(workload, [None])[0].accumulators
+    job = Job(board="emu", workload=workload, labels=labels, golden=golden, score="softmax")
+    return job, make_batches(list(enumerate(plan.faults.faults)), len(labels))
+
+
+def exists(pid: int) -> bool:
+    """Return whether there is such a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def interrupt() -> None:
+    """Send this process what Ctrl-C sends."""
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_first_interrupt_is_a_request_and_the_second_one_is_not() -> None:
+    """The handler of before comes back."""
+    before = signal.getsignal(signal.SIGINT)
+    notices: list[bool] = []
+    with Interruption(lambda: notices.append(True)) as stop:
+        assert not stop.requested
+        interrupt()
+        assert stop.requested
+        with pytest.raises(KeyboardInterrupt):
+            interrupt()
+    assert notices == [True]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_batches_in_this_process_stop_after_the_one_in_hand(tmp_path: Path) -> None:
+    """No further one begins."""
+    job, batches = small_job(tmp_path)
+    done = []
+    with Interruption(lambda: None) as stop:
+        for rows in run_batches_here(job, batches, stop, lambda pairs: None):
+            done.append(rows)
+            interrupt()
+    assert len(done) == 1 < len(batches)
+
+
+def test_pool_stops_after_the_batches_in_hand(tmp_path: Path) -> None:
+    """Their rows still come, in order and without a gap."""
+    job, batches = small_job(tmp_path)
+    singles = [[entry] for batch in batches for entry in batch]
+    pool = WorkerPool(job, 2)
+    indices = []
+    try:
+        with Interruption(lambda: None) as stop:
+            for rows in pool.run(singles, stop, lambda pairs: None):
+                indices += [row.index for row in rows]
+                if len(indices) == 5:
+                    interrupt()
+    finally:
+        pool.close()
+    assert indices == list(range(len(indices)))
+    assert 5 <= len(indices) < len(singles)
+
+
+def test_dead_worker_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    """As when the system takes its memory away."""
+    job, batches = small_job(tmp_path)
+    pool = WorkerPool(job, 2)
+    try:
+        for process in pool.processes:
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGKILL)
+        with (
+            pytest.raises(BackendError, match=r"worker processes died .*; try fewer --workers"),
+            Interruption(lambda: None) as stop,
+        ):
+            list(pool.run(batches, stop, lambda pairs: None))
+    finally:
+        pool.close(kill=True)
+
+
+def test_worker_that_cannot_load_its_job_is_an_error(tmp_path: Path) -> None:
+    """At once, and not after a time limit."""
+    job, _ = small_job(tmp_path)
+    broken = Job(board="no such board", workload=job.workload, labels=job.labels, golden=job.golden, score="softmax")
+    with pytest.raises(BackendError, match="2 worker processes could not be started"):
+        WorkerPool(broken, 2)
+
+
+def test_killed_pool_leaves_no_process(tmp_path: Path) -> None:
+    """Nobody waits for what they were doing."""
+    job, _ = small_job(tmp_path)
+    pool = WorkerPool(job, 2)
+    pids = [process.pid for process in pool.processes if process.pid is not None]
+    assert len(pids) == 2
+    pool.close(kill=True)
+    deadline = time.monotonic() + 30
+    while any(map(exists, pids)):
+        assert time.monotonic() < deadline, "the processes are still there"
+        time.sleep(0.01)
+
+
+def test_default_number_of_workers_is_that_of_the_processors() -> None:
+    """Those that this process may use."""
+    assert 1 <= default_workers() <= (os.cpu_count() or 1)
+
+
+def test_blas_threads_are_limited_and_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers always have one; this process has what the user says, else one."""
+    environ = {"OPENBLAS_NUM_THREADS": "7"}
+    monkeypatch.setattr(os, "environ", environ)
+    with one_blas_thread():
+        assert environ["OPENBLAS_NUM_THREADS"] == environ["OMP_NUM_THREADS"] == "1"
+    assert environ == {"OPENBLAS_NUM_THREADS": "7"}
+    use_one_blas_thread()
+    assert (environ["OPENBLAS_NUM_THREADS"], environ["OMP_NUM_THREADS"]) == ("7", "1")
+
+
+def test_rows_of_the_pool_are_those_of_this_process(tmp_path: Path) -> None:
+    """Bit for bit."""
+    job, batches = small_job(tmp_path)
+    pool = WorkerPool(job, 2)
+    try:
+        with Interruption(lambda: None) as stop:
+            there = [row for rows in pool.run(batches, stop, lambda pairs: None) for row in rows]
+            here = [row for rows in run_batches_here(job, batches, stop, lambda pairs: None) for row in rows]
+    finally:
+        pool.close()
+    assert there == here
+    assert len(np.unique([row.packed for row in here])) > 3
