@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from axft_host.backends.base import Workload
 from axft_host.backends.registry import open_backend
 from axft_host.campaign.outcome import classify, top_class
-from axft_host.campaign.store import FaultRow
+from axft_host.campaign.records import FaultRow
 from axft_spec.faults import Fault
 
 __all__ = ["BatchRunner", "Job"]

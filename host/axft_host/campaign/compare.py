@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from axft_host.campaign.outcome import Outcome
-from axft_host.campaign.store import FaultRow, Provenance, ResultStore
+from axft_host.campaign.records import FaultRow, Provenance
+from axft_host.campaign.store import ResultStore
 from axft_spec.errors import StoreError
 from axft_spec.faults import Fault
 

@@ -21,6 +21,7 @@ from axft_spec.schedule import Schedule, tiles
 __all__ = [
     "DEFAULT_FAULTS",
     "DEFAULT_IMAGES",
+    "EXPLAINED_IMAGES",
     "KINDS",
     "CampaignOptions",
     "FaultOptions",
@@ -36,6 +37,9 @@ __all__ = [
 #: infinite population for a margin of 2% at 95%, and what the published study seems to have drawn.
 DEFAULT_FAULTS = 2401
 DEFAULT_IMAGES = 1000
+
+#: Images of `inject --explain` if nothing is said: a table that fits on a screen.
+EXPLAINED_IMAGES = 10
 
 #: What `--kind` may name, and the kinds of the fault space that it means.
 KINDS: dict[str, tuple[FaultKind, ...]] = {
@@ -335,8 +339,14 @@ def check_representable(faults: Iterable[Fault], schedule: Schedule, physical: t
                     list(fold(fault, tile, layer.shape.k, *physical))
 
 
-def plan_campaign(options: CampaignOptions) -> Plan:
+def plan_campaign(options: CampaignOptions, *, default_images: int = DEFAULT_IMAGES) -> Plan:
     """Resolve the options of a campaign.
+
+    Parameters
+    ----------
+    options : CampaignOptions
+    default_images : int
+        How many images if the options do not say; fewer if there are fewer.
 
     Raises
     ------
@@ -348,7 +358,7 @@ def plan_campaign(options: CampaignOptions) -> Plan:
     if options.workers is not None:
         check_int("workers", options.workers, 1)
     physical = None if options.physical is None else parse_array(options.physical)
-    prepared = prepare(options.workload, default_images=DEFAULT_IMAGES)
+    prepared = prepare(options.workload, default_images=default_images)
     config, schedule = prepared.workload.config, prepared.workload.schedule
     faults = resolve_faults(options.faults, config, schedule)
     if physical is not None:

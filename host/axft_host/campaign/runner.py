@@ -18,16 +18,8 @@ from axft_host.backends.registry import open_backend
 from axft_host.campaign.batch import Job
 from axft_host.campaign.outcome import top_class
 from axft_host.campaign.plan import Plan
-from axft_host.campaign.store import (
-    STORE_NAME,
-    FaultRow,
-    Golden,
-    Provenance,
-    ResultStore,
-    exists_message,
-    make_result_dir,
-    utc_now,
-)
+from axft_host.campaign.records import FaultRow, Golden, Provenance
+from axft_host.campaign.store import STORE_NAME, ResultStore, exists_message, make_result_dir, utc_now
 from axft_host.campaign.versions import tool_versions
 from axft_host.campaign.workers import Batch, Interruption, WorkerPool, default_workers, run_batches_here
 from axft_spec.errors import StoreError

@@ -17,18 +17,18 @@ from axft_spec.errors import ConfigError, check_int
 
 __all__ = [
     "CENSUS",
-    "WILSON",
+    "EXACT",
     "Interval",
     "Population",
     "check_confidence",
     "check_margin",
     "estimate",
+    "exact_interval",
     "sample_size",
-    "wilson",
 ]
 
 #: Names of the interval methods, as results state them.
-WILSON = "Wilson score, faults as units, finite population, certainly masked faults as an exact stratum"
+EXACT = "exact hypergeometric, faults as units, certainly masked faults as an exact stratum"
 CENSUS = "census of the listed faults"
 
 
@@ -123,41 +123,65 @@ def sample_size(population: int, margin: float, confidence: float, p: float = 0.
     return min(population, math.ceil(size))
 
 
-def wilson(rate: float, size: float, confidence: float) -> Interval:
-    """Return the Wilson score interval of a mean of values in [0, 1].
+def _log_choose(total: int, chosen: int) -> float:
+    return math.lgamma(total + 1) - math.lgamma(chosen + 1) - math.lgamma(total - chosen + 1)
 
-    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927. It
-    assumes the variance p (1 - p) of a single value, which is the largest that values in [0, 1] of mean p can
-    have: for fractions it is conservative.
+
+def _at_most(hits: int, drawn: int, marked: int, population: int) -> float:
+    """Return the probability of at most `hits` marked ones among `drawn` out of `population` with `marked`."""
+    lowest, highest = max(0, drawn - (population - marked)), min(drawn, marked)
+    if hits >= highest:
+        return 1.0
+    if hits < lowest:
+        return 0.0
+    first = _log_choose(marked, hits) + _log_choose(population - marked, drawn - hits) - _log_choose(population, drawn)
+    # From one number of hits to the one below, the probability changes by this factor.
+    k = np.arange(hits, lowest, -1, dtype=np.float64)
+    steps = np.log(k * (population - marked - drawn + k)) - np.log((marked - k + 1) * (drawn - k + 1))
+    return float(np.exp(first + np.concatenate([[0.0], np.cumsum(steps)])).sum())
+
+
+def _most_marked(hits: int, drawn: int, population: int, tail: float) -> int:
+    """Return the largest number of marked ones under which at most `hits` are no less likely than `tail`."""
+    low, high = hits, population - (drawn - hits)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if _at_most(hits, drawn, middle, population) > tail:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def exact_interval(total: float, drawn: int, population: int, confidence: float) -> Interval:
+    """Return an interval for the mean of values in [0, 1] from a simple random sample without replacement.
+
+    The interval of Clopper and Pearson ("The use of confidence or fiducial limits illustrated in the case of the
+    binomial", Biometrika 26, 1934) with the hypergeometric distribution in place of the binomial (Cochran, "Sampling
+    techniques", 3rd edition, section 3.6). Where every value is 0 or 1, it covers with at least the confidence,
+    whatever the rate and however much was drawn. Other values of the same mean vary less, and the ends are rounded
+    outwards to whole values.
 
     Parameters
     ----------
-    rate : float
-        The mean.
-    size : float
-        Number of values, or the effective number; infinite for a census.
+    total : float
+        Sum of the drawn values.
+    drawn, population : int
+        How many were drawn, at least 1, out of how many.
     confidence : float
         As a fraction.
     """
-    if math.isinf(size):
+    rate = total / drawn
+    if drawn == population:
         return Interval(rate, rate, rate)
-    if size <= 0:
-        return Interval(rate, 0.0, 1.0)
-    weight = _quantile(confidence) ** 2 / size
-    centre = (rate + weight / 2) / (1 + weight)
-    half = math.sqrt(weight * rate * (1 - rate) + weight**2 / 4) / (1 + weight)
-    # Rounding must not cut off the rate itself: at a rate of 0, centre and half are equal but for rounding.
-    return Interval(rate, max(0.0, min(rate, centre - half)), min(1.0, max(rate, centre + half)))
-
-
-def effective_size(drawn: int, population: int) -> float:
-    """Return the number of independent values that `drawn` out of `population` are worth.
-
-    ``n (N - 1) / (N - n)``: the variance of the mean of a sample without replacement is that with replacement
-    times ``(N - n) / (N - 1)`` (Cochran, "Sampling techniques", 3rd edition, section 2.6). Infinite if all were
-    drawn.
-    """
-    return math.inf if drawn >= population else drawn * (population - 1) / (population - drawn)
+    tail = (1 - check_confidence(confidence)) / 2
+    # Sums of fractions are not exact; one that is whole but for rounding is whole.
+    whole = round(total)
+    floor, ceiling = (whole, whole) if abs(total - whole) < 1e-9 * drawn else (math.floor(total), math.ceil(total))
+    high = _most_marked(ceiling, drawn, population, tail) / population
+    # Few that are marked are many that are not.
+    low = 1 - _most_marked(drawn - floor, drawn, population, tail) / population
+    return Interval(rate, min(rate, low), max(rate, high))
 
 
 def estimate(
@@ -193,7 +217,7 @@ def estimate(
     if population.size is None:
         return Interval(mean, mean, mean)
     if population.certain is None:
-        return wilson(mean, effective_size(len(shares), population.size), confidence)
+        return exact_interval(float(shares.sum()), len(shares), population.size, confidence)
     uncertain = population.size - population.certain
     if uncertain == 0:
         return Interval(certain_share, certain_share, certain_share)
@@ -202,7 +226,7 @@ def estimate(
     if not len(drawn):
         part = Interval(certain_share, 0.0, 1.0)
     else:
-        part = wilson(float(drawn.mean()), effective_size(len(drawn), uncertain), confidence)
+        part = exact_interval(float(drawn.sum()), len(drawn), uncertain, confidence)
     low, rate, high = (
         # A share of an exhaustive list is a plain mean; two weights would only round it.
         mean if len(shares) == population.size else (1 - weight) * certain_share + weight * bound

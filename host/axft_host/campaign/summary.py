@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from axft_host.campaign.outcome import Status
+from axft_host.campaign.records import FaultRow, Provenance
 from axft_host.campaign.schema import SCHEMA_VERSION
-from axft_host.campaign.statistics import CENSUS, WILSON, Interval, Population, estimate
-from axft_host.campaign.store import FaultRow, Provenance, ResultStore
+from axft_host.campaign.statistics import CENSUS, EXACT, Interval, Population, estimate
+from axft_host.campaign.store import ResultStore
 from axft_spec.errors import StoreError
 
 __all__ = ["Summary", "summarise"]
@@ -75,7 +76,7 @@ class Summary:
     @property
     def interval_method(self) -> str:
         """Name of the method the intervals were computed by."""
-        return CENSUS if self.provenance.space_size is None else WILSON
+        return CENSUS if self.provenance.space_size is None else EXACT
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as plain JSON values; ``docs/reference/cli.md`` names the keys."""

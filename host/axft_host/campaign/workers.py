@@ -16,7 +16,7 @@ from typing import Any
 
 from axft_host.campaign.batch import BatchRunner, Job
 from axft_host.campaign.blas import one_blas_thread
-from axft_host.campaign.store import FaultRow
+from axft_host.campaign.records import FaultRow
 from axft_spec.errors import BackendError
 from axft_spec.faults import Fault
 

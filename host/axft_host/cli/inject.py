@@ -29,7 +29,9 @@ __all__ = ["command"]
 @click.command("inject", cls=Command, short_help="Inject faults and classify each image.")
 @board_option
 @workload_options
-@click.option("--images", type=INT, help="How many of the first images every fault meets; 1000 if not given.")
+@click.option(
+    "--images", type=INT, help="How many of the first images a fault meets; 1000 if not given, 10 with --explain."
+)
 @fault_options
 @click.option(
     "--fault", metavar="TEXT", help="Inject this one fault, such as weight:r3:c5:b6:sa1, instead of drawing any."
@@ -65,7 +67,7 @@ def command(ctx: click.Context, /, explain: bool, out: Path | None, as_json: boo
     from axft_host.campaign.blas import use_one_blas_thread
 
     use_one_blas_thread()
-    from axft_host.campaign.plan import CampaignOptions, plan_campaign
+    from axft_host.campaign.plan import DEFAULT_IMAGES, EXPLAINED_IMAGES, CampaignOptions, plan_campaign
     from axft_host.campaign.store import exists_message
     from axft_spec.errors import ConfigError, StoreError
 
@@ -81,7 +83,8 @@ def command(ctx: click.Context, /, explain: bool, out: Path | None, as_json: boo
             faults=fault_options_of(options),
             score=options["score"],
             workers=options["workers"],
-        )
+        ),
+        default_images=EXPLAINED_IMAGES if explain else DEFAULT_IMAGES,
     )
     print_notes(plan.prepared.workload.network.notices)
     if explain:

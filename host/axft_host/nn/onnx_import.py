@@ -34,6 +34,8 @@ COMPENSATION_KEY = "axft.compensation"
 _IDENTITY = {"mean": [0.0], "std": [1.0]}
 #: Before opset 7, operators had other attributes.
 _OLDEST_OPSET = 7
+#: What onnx and numpy raise on a file that can be parsed, but holds nonsense.
+_BROKEN = (ValueError, TypeError, LookupError, AttributeError, OverflowError, MemoryError)
 #: Quantisation of 16 bits came from onnxruntime before it came to ONNX.
 _DOMAINS = {"": None, "ai.onnx": None, "com.microsoft": ("QuantizeLinear", "DequantizeLinear")}
 
@@ -69,6 +71,9 @@ def import_onnx(
         return _convert(model, digest, source.stem).renormalised(mean, std)
     except AxftError as error:
         raise ModelError(f"{source}: {error}") from error
+    except _BROKEN as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ModelError(f"{source} is damaged, its parts do not fit together ({reason})") from error
 
 
 def _read(source: Path) -> tuple[onnx.ModelProto, str]:

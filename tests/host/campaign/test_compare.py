@@ -9,7 +9,8 @@ import pytest
 
 from axft_host.campaign.compare import SHOWN, compare
 from axft_host.campaign.outcome import Outcome
-from axft_host.campaign.store import STORE_NAME, FaultRow, Golden, Provenance, ResultStore
+from axft_host.campaign.records import FaultRow, Golden, Provenance
+from axft_host.campaign.store import STORE_NAME, ResultStore
 from axft_spec.errors import StoreError
 from axft_spec.faults import Fault, parse_fault
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -12,10 +13,9 @@ from axft_host.campaign.statistics import (
     Population,
     check_confidence,
     check_margin,
-    effective_size,
     estimate,
+    exact_interval,
     sample_size,
-    wilson,
 )
 from axft_spec.errors import ConfigError
 
@@ -70,31 +70,50 @@ def test_margin_outside_its_range_is_refused(value: float) -> None:
         check_margin(value)
 
 
-# --- Wilson -------------------------------------------------------------------------------------------------
+# --- interval -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("hits", "size", "low", "high"),
     [
         # R. G. Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17
-        # (1998), table I, method 3.
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0000, 0.1611),
-        (1, 29, 0.0061, 0.1718),
+        # (1998), table I, method 5 (Clopper-Pearson).
+        (81, 263, 0.2527, 0.3676),
+        (15, 148, 0.0578, 0.1617),
+        (0, 20, 0.0000, 0.1684),
+        (1, 29, 0.0009, 0.1776),
     ],
 )
-def test_wilson_meets_published_intervals(hits: int, size: int, low: float, high: float) -> None:
-    """At 95%, to four digits."""
-    interval = wilson(hits / size, size, 0.95)
+def test_exact_interval_of_a_vast_population_is_clopper_and_pearson(
+    hits: int, size: int, low: float, high: float
+) -> None:
+    """Without replacement makes no difference there: published intervals at 95%, to four digits."""
+    interval = exact_interval(float(hits), size, 10**8, 0.95)
     assert (round(interval.low, 4), round(interval.high, 4)) == (low, high)
 
 
-def test_effective_size_grows_to_infinity() -> None:
-    """One drawn fault is worth one; all of them are worth certainty."""
-    assert effective_size(1, 100) == 1
-    assert effective_size(50, 101) == pytest.approx(98.04, abs=0.01)
-    assert effective_size(100, 100) == math.inf
+@pytest.mark.parametrize(("population", "drawn"), [(12, 5), (30, 29), (40, 20), (25, 3)])
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+def test_exact_interval_covers_every_population_of_hits(population: int, drawn: int, confidence: float) -> None:
+    """Whatever the true number, the samples whose interval misses it have at most the probability left over."""
+    intervals = [exact_interval(float(hits), drawn, population, confidence) for hits in range(drawn + 1)]
+    for marked in range(population + 1):
+        covered = Fraction(0)
+        for hits, interval in enumerate(intervals):
+            if interval.low - 1e-12 <= marked / population <= interval.high + 1e-12:
+                ways = math.comb(marked, hits) * math.comb(population - marked, drawn - hits)
+                covered += Fraction(ways, math.comb(population, drawn))
+        assert covered >= Fraction(confidence)
+
+
+def test_exact_interval_of_fractions_lies_around_those_of_whole_numbers() -> None:
+    """A sum of 2.5 has the lower end of 2 and the upper end of 3."""
+    part = exact_interval(2.5, 60, 12544, 0.95)
+    assert part.rate == 2.5 / 60
+    assert part.low == exact_interval(2.0, 60, 12544, 0.95).low
+    assert part.high == exact_interval(3.0, 60, 12544, 0.95).high
+    # A sum that is whole but for rounding is whole.
+    assert exact_interval(sum([0.1] * 30), 60, 12544, 0.95).high == exact_interval(3.0, 60, 12544, 0.95).high
 
 
 # --- estimation ---------------------------------------------------------------------------------------------
@@ -166,6 +185,8 @@ def test_unknown_number_of_certain_faults_uses_the_whole_sample() -> None:
         (12544, 4000, 600, 0.9, (0.1, 0.1)),  # nearly all or nothing
         (500, 100, 300, 0.1, (1, 1)),  # most of the space is drawn
         (500, 100, 450, 0.05, (1, 1)),
+        (12544, 7944, 60, 0.002, (0.01, 0.01)),  # rare faults that hit all images or none
+        (500, 100, 480, 0.0025, (0.01, 0.01)),
         (200, 50, 150, 0.5, (0.2, 0.2)),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 from pathlib import Path
@@ -12,17 +13,10 @@ import pandas as pd
 import pytest
 
 from axft_host.campaign.outcome import Status
+from axft_host.campaign.records import FaultRow, Golden, Provenance
 from axft_host.campaign.runner import run_campaign
 from axft_host.campaign.schema import FAULT_COLUMNS, SCHEMA_VERSION
-from axft_host.campaign.store import (
-    STORE_NAME,
-    FaultRow,
-    Golden,
-    Provenance,
-    ResultStore,
-    make_result_dir,
-    store_path,
-)
+from axft_host.campaign.store import STORE_NAME, ResultStore, make_result_dir, store_path
 from axft_spec.errors import StoreError
 from axft_spec.faults import parse_fault
 from support.small_campaign import small_plan
@@ -263,3 +257,26 @@ def test_provenance_of_a_campaign_is_plain_json(tmp_path: Path) -> None:
     assert set(meta["versions"]) == {"axft-hw", "numpy", "python"}
     assert (meta["backend"], meta["device"], meta["physical"]) == ("emu", None, None)
     assert meta["fault_space"]["size"] == meta["space_size"] == 192
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root can write everywhere")
+def test_store_on_read_only_media_can_be_read(tmp_path: Path) -> None:
+    """A file in WAL mode usually needs a directory that can be written."""
+    make_store(tmp_path / STORE_NAME)
+    tmp_path.chmod(0o555)
+    try:
+        with ResultStore.open(tmp_path) as store:
+            assert len(store) == 2
+    finally:
+        tmp_path.chmod(0o755)
+
+
+def test_store_in_a_directory_without_write_access_is_read_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same, as far as it can be shown to every user."""
+    make_store(tmp_path / STORE_NAME)
+    monkeypatch.setattr("axft_host.campaign.store.os.access", lambda path, mode: False)
+    with ResultStore.open(tmp_path) as store:
+        assert list(store.rows()) == rows()
+        assert [file.name for file in tmp_path.iterdir()] == [STORE_NAME]

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from axft_host.campaign.outcome import Status
+from axft_host.campaign.records import FaultRow, Golden, Provenance
 from axft_host.campaign.runner import run_campaign
-from axft_host.campaign.store import STORE_NAME, FaultRow, Golden, Provenance, ResultStore
+from axft_host.campaign.store import STORE_NAME, ResultStore
 from axft_host.campaign.summary import summarise
 from axft_spec.config import ArrayConfig
 from axft_spec.errors import StoreError
@@ -66,7 +67,7 @@ def test_certain_faults_of_the_space_weigh_exactly(tmp_path: Path) -> None:
     assert summary.masked.low >= 0.75
     assert summary.critical.high <= 0.25
     assert summary.faulty_accuracy == pytest.approx(0.75 + 0.25 / 2)
-    assert summary.interval_method.startswith("Wilson score")
+    assert summary.interval_method.startswith("exact hypergeometric")
 
 
 def test_no_critical_fault_in_60_leaves_6_percent(tmp_path: Path) -> None:

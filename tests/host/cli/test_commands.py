@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
+from axft_host.campaign.plan import EXPLAINED_IMAGES
 from axft_host.campaign.store import ResultStore
 from axft_host.nn.network import Network
 from axft_spec.config import PRESETS
@@ -209,6 +210,7 @@ def test_explain_follows_one_fault(run: Run, run_json: RunJson, place: Path) -> 
     value = run_json(line)
     assert (value["config"], value["images"], len(value["per_image"])) == ("8P", 7, 7)
     assert [layer["layer"] for layer in value["layers"]] == [0, 1]
+    assert len(run_json(line.replace("--images 7", ""))["per_image"]) == EXPLAINED_IMAGES
     text = run(line).stdout
     assert "0 conv" in text
     assert text.count(value["per_image"][0]["outcome"]) >= 1

@@ -536,6 +536,25 @@ def test_damaged_file_is_refused_wherever_it_is_cut(tmp_path: Path) -> None:
             assert length > len(content) - 900
 
 
+def test_changed_bytes_are_refused_or_survived(tmp_path: Path) -> None:
+    """No change of a file ends in anything but a network or a message; most bytes here are structure."""
+    content = (MODELS / "pooled_cnn_symmetric.onnx").read_bytes()
+    path = tmp_path / "changed.onnx"
+    rng = np.random.default_rng(1)
+    refused = 0
+    for _ in range(400):
+        changed = bytearray(content)
+        for place in rng.integers(0, len(content), 3):
+            changed[place] = int(rng.integers(0, 256))
+        path.write_bytes(bytes(changed))
+        try:
+            import_onnx(path)
+        except ModelError as error:
+            assert "changed.onnx" in str(error)
+            refused += 1
+    assert refused > 50
+
+
 def test_other_files_are_refused(tmp_path: Path) -> None:
     """Text, nothing at all, a directory, a missing file."""
     for name, content in (("text.onnx", b"hello, this is no network\n" * 9), ("empty.onnx", b"")):
