@@ -72,6 +72,9 @@ class ArrayConfig:
             raise ConfigError(f"width must be 8 or 16, not {self.width!r}")
         if self.operand_a not in OPERANDS:
             raise ConfigError(unknown_name("operand A", self.operand_a, OPERANDS))
+        omitted = max(self.multiplier.omit_a, self.multiplier.omit_b)
+        if omitted >= self.width:
+            raise ConfigError(f"a multiplier must ignore fewer bits than operands have ({self.width}), not {omitted}")
         if self.width == 16 and not self.multiplier.exact:
             raise ConfigError(
                 f"16-bit operands need an exact multiplier, not {self.multiplier.name} (its operands have 12 bits)"

@@ -88,8 +88,8 @@ class Multiplier:
         int or ndarray of int64
             The product, exact for an exact multiplier, else the approximation.
         """
-        kept_a = (a >> self.omit_a) << self.omit_a
-        kept_b = (b >> self.omit_b) << self.omit_b
+        kept_a = a >> self.omit_a << self.omit_a if self.omit_a < width else a * 0
+        kept_b = b >> self.omit_b << self.omit_b if self.omit_b < width else b * 0
         product = kept_a * kept_b
         for i in self.dropped_rows(width):
             row = self._signed_low(kept_b, self.vbreak - i, width) * ((kept_a >> i) & 1) << i

@@ -7,7 +7,7 @@ import pytest
 
 from axft_spec.config import PRESETS, ArrayConfig, find_preset, parse_array
 from axft_spec.errors import ConfigError
-from axft_spec.multipliers import find_multiplier
+from axft_spec.multipliers import Multiplier, find_multiplier
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name != "Baseline"])
@@ -48,6 +48,10 @@ def test_from_json_rejects_unknown_key() -> None:
         ({"cols": 65}, "cols must be between 1 and 64, not 65"),
         ({"width": 12}, "width must be 8 or 16, not 12"),
         ({"operand_a": "weigth"}, r"unknown operand A 'weigth' \(did you mean weight\?\); allowed: weight, activation"),
+        (
+            {"multiplier": Multiplier(name="x", omit_b=8)},
+            r"a multiplier must ignore fewer bits than operands have \(8\), not 8",
+        ),
         (
             {"width": 16, "multiplier": find_multiplier("34P")},
             r"16-bit operands need an exact multiplier, not 34P \(its operands have 12 bits\)",

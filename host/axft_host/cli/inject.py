@@ -64,9 +64,6 @@ def command(ctx: click.Context, /, explain: bool, out: Path | None, as_json: boo
     come with intervals in which the fault is the unit. The default fault space is every bit of every PE's weight,
     stuck at 0 and at 1; faults that are masked with certainty count, but are not simulated.
     """
-    from axft_host.campaign.blas import use_one_blas_thread
-
-    use_one_blas_thread()
     from axft_host.campaign.plan import DEFAULT_IMAGES, EXPLAINED_IMAGES, CampaignOptions, plan_campaign
     from axft_host.campaign.store import exists_message
     from axft_spec.errors import ConfigError, StoreError

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from axft_host.campaign.blas import use_one_blas_thread
 from axft_host.cli.group import LazyGroup
 
 __all__ = ["cli", "main"]
@@ -55,4 +56,5 @@ def cli() -> None:
 
 def main() -> None:
     """Run the program with the arguments of the process."""
+    use_one_blas_thread()
     cli(prog_name="axft-hw")
