@@ -72,9 +72,10 @@ class ArrayConfig:
             raise ConfigError(f"width must be 8 or 16, not {self.width!r}")
         if self.operand_a not in OPERANDS:
             raise ConfigError(unknown_name("operand A", self.operand_a, OPERANDS))
-        omitted = max(self.multiplier.omit_a, self.multiplier.omit_b)
-        if omitted >= self.width:
-            raise ConfigError(f"a multiplier must ignore fewer bits than operands have ({self.width}), not {omitted}")
+        cut = max(self.multiplier.omit_a, self.multiplier.omit_b, self.multiplier.vbreak)
+        if cut >= self.width:
+            # The sign bits would be cut, and products would no longer fit into twice the operands' width.
+            raise ConfigError(f"omit_a, omit_b and vbreak must be below the operands' width of {self.width}, not {cut}")
         if self.width == 16 and not self.multiplier.exact:
             raise ConfigError(
                 f"16-bit operands need an exact multiplier, not {self.multiplier.name} (its operands have 12 bits)"
@@ -114,8 +115,8 @@ class ArrayConfig:
             Products, inside `product_bits` bits.
         """
         a, b = (weight, activation) if self.operand_a == "weight" else (activation, weight)
-        # No dropped partial product of any part involves a sign bit of an 8-bit operand, so that the product
-        # of 8-bit operands is the product of their sign extensions, whatever the part's width.
+        # No dropped partial product involves a sign bit of the operands, so that their product is that of their
+        # sign extensions, whatever the part's width.
         return self.multiplier.compute(a, b, max(self.width, 12))
 
     def resized(self, rows: int, cols: int) -> ArrayConfig:

@@ -50,7 +50,7 @@ def test_from_json_rejects_unknown_key() -> None:
         ({"operand_a": "weigth"}, r"unknown operand A 'weigth' \(did you mean weight\?\); allowed: weight, activation"),
         (
             {"multiplier": Multiplier(name="x", omit_b=8)},
-            r"a multiplier must ignore fewer bits than operands have \(8\), not 8",
+            "omit_a, omit_b and vbreak must be below the operands' width of 8, not 8",
         ),
         (
             {"width": 16, "multiplier": find_multiplier("34P")},

