@@ -5,6 +5,8 @@
 DIR holds the four official MNIST files; the networks are those of ``tests/data/models`` if none are named. Networks
 that bring no ranges are calibrated on training images outside the embedded subset. onnxruntime reads the ONNX files
 itself: it shares nothing with the import and the arithmetic that are compared with it but the input normalisation.
+Set ``OPENBLAS_NUM_THREADS=1`` where few cores are free: the emulator's matrices are small, and threads wait for each
+other.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from axft_host.backends.base import Workload
+from axft_host.backends.emulator import Emulator
 from axft_host.nn.datasets import load_dataset
 from axft_host.nn.graph import FloatNetwork
 from axft_host.nn.library import load_float_network
-from axft_host.nn.prepared import evaluate
 from axft_host.nn.quantise import quantise
 from axft_spec.config import find_preset
 
@@ -56,7 +59,9 @@ def main() -> None:
         calibration = None if network.calibration else load_dataset(f"{options.data}:train").images[CALIBRATION]
         compiled = quantise(network, config, calibration=calibration)
         reference = onnxruntime_scores(model, network, test.images).argmax(axis=1)
-        ours, floats = evaluate(compiled, test.images).argmax(axis=1), network.run(test.images).argmax(axis=1)
+        workload = Workload(network=compiled, config=config, lowering="im2col", images=test.images)
+        ours = Emulator().evaluate(workload, [None])[0].accumulators.argmax(axis=1)
+        floats = network.run(test.images).argmax(axis=1)
         rows.append(
             {
                 "model": Path(model).stem,

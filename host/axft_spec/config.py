@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from axft_spec.errors import ConfigError, check_int, unknown_name
-from axft_spec.multipliers import EXACT, PARTS, Multiplier, find_multiplier
+from axft_spec.multipliers import EXACT, PART_WIDTH, PARTS, Multiplier, find_multiplier
 
 __all__ = [
     "ACC_BITS",
@@ -92,6 +92,11 @@ class ArrayConfig:
         return 2 * self.width
 
     @property
+    def word_bits(self) -> int:
+        """Width of the multiplier's own operands, to which those of the array are sign-extended."""
+        return max(self.width, PART_WIDTH)
+
+    @property
     def omit_weight(self) -> int:
         """Low bits of a weight that the multiplier ignores."""
         return self.multiplier.omit_a if self.operand_a == "weight" else self.multiplier.omit_b
@@ -117,7 +122,7 @@ class ArrayConfig:
         a, b = (weight, activation) if self.operand_a == "weight" else (activation, weight)
         # No dropped partial product involves a sign bit of the operands, so that their product is that of their
         # sign extensions, whatever the part's width.
-        return self.multiplier.compute(a, b, max(self.width, 12))
+        return self.multiplier.compute(a, b, self.word_bits)
 
     def resized(self, rows: int, cols: int) -> ArrayConfig:
         """Return the same configuration with another array size."""

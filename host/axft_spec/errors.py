@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 __all__ = [
     "AxftError",
@@ -18,6 +19,7 @@ __all__ = [
     "ModelError",
     "StoreError",
     "check_int",
+    "exists_message",
     "unknown_name",
 ]
 
@@ -71,6 +73,11 @@ def check_int(name: str, value: object, low: int, high: int | None = None) -> in
     if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
         raise ConfigError(f"{name} must be {allowed}, not {value!r}")
     return value
+
+
+def exists_message(path: Path) -> str:
+    """Return the message for an output that is in the way."""
+    return f"output {path} exists and is not overwritten; name one that does not exist"
 
 
 def unknown_name(what: str, given: str, allowed: Iterable[str]) -> str:

@@ -5,19 +5,20 @@ The first line is a header; each further line is one fault, in order::
     {"axft_fault_list": 1, "space": {...} or null, "seed": 0 or null, "faults": 2401}
     {"kind": "stuck_at_1", "sites": [["weight", 3, 5, 6]], "window": null}
 
-A list that was drawn names the space and the seed it was drawn from; one made by hand has null for both, and no
-statement about faults outside the list follows from it.
+A list that was drawn names the space and the seed it was drawn from, and must be that draw, or the beginning of a
+longer one. One made by hand has null for both, and no statement about faults outside the list follows from it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from axft_spec.errors import AxftError, FaultError
+from axft_spec.errors import AxftError, FaultError, check_int, exists_message
 from axft_spec.faults import Fault, FaultSpace, draw_faults
 
 __all__ = ["FaultList", "draw_fault_list", "read_fault_list", "write_fault_list"]
@@ -76,7 +77,7 @@ def write_fault_list(path: Path, faults: FaultList) -> None:
             file.write(_line(header))
             file.writelines(_line(fault.to_json()) for fault in faults.faults)
     except FileExistsError:
-        raise FaultError(f"fault list {path} exists already; name a new file") from None
+        raise FaultError(exists_message(path)) from None
     except OSError as error:
         raise FaultError(f"fault list {path} cannot be written: {error.strerror}") from None
 
@@ -87,8 +88,8 @@ def read_fault_list(path: Path) -> FaultList:
     Raises
     ------
     FaultError
-        If the file cannot be read, is no fault list, is of another version, or was cut short; the message names
-        file and line.
+        If the file cannot be read, is no fault list, is of another version, was cut short, or names a space and a
+        seed whose draw holds other faults; the message names file and line.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -99,7 +100,7 @@ def read_fault_list(path: Path) -> FaultList:
         header = json.loads(lines[0]) if lines else None
         if not isinstance(header, dict) or header.get("axft_fault_list") != _VERSION:
             raise FaultError(f'the first line must be a header with "axft_fault_list": {_VERSION}')
-        space = None if header.get("space") is None else FaultSpace.from_json(header["space"])
+        space, seed = _origin(header)
         for line in lines[1:]:
             number += 1
             faults.append(Fault.from_json(json.loads(line)))
@@ -107,17 +108,32 @@ def read_fault_list(path: Path) -> FaultList:
         raise FaultError(f"fault list {path}, line {number}: {error}") from None
     if len(faults) != header.get("faults") or not faults:
         raise FaultError(f"fault list {path} must hold {header.get('faults')!r} faults, not {len(faults)}; it was cut")
-    _check_drawn(path, faults, space)
-    return FaultList(tuple(faults), space, header.get("seed"))
+    if space is not None and seed is not None:
+        _check_drawn(path, faults, space, seed)
+    return FaultList(tuple(faults), space, seed)
 
 
-def _check_drawn(path: Path, faults: Iterable[Fault], space: FaultSpace | None) -> None:
-    """Check that a list that claims a space holds different faults of that space."""
-    if space is None:
-        return
-    seen: set[Fault] = set()
-    for number, fault in enumerate(faults, start=2):
-        single = len(fault.sites) == 1 and fault.sites[0].site in space.sites and fault.kind in space.kinds
-        if fault in seen or not single or (fault.window is None) != (space.schedule is None):
-            raise FaultError(f"fault list {path}, line {number}: {fault} is not a new fault of the space it names")
-        seen.add(fault)
+def _origin(header: dict[str, Any]) -> tuple[FaultSpace | None, int | None]:
+    """Return the space and the seed that a header names: both, or neither."""
+    space, seed = header.get("space"), header.get("seed")
+    if space is not None:
+        return FaultSpace.from_json(space), check_int("seed", seed, 0)
+    if seed is not None:
+        raise FaultError(f"seed must be null in a list without a space, not {seed!r}")
+    return None, None
+
+
+def _check_drawn(path: Path, faults: Sequence[Fault], space: FaultSpace, seed: int) -> None:
+    """Check that a list is what its header says: only then is it a random sample of the space."""
+    advice = "to run the list as one made by hand, set space and seed of its header to null"
+    if len(faults) > space.size:
+        raise FaultError(
+            f"fault list {path}, line 1: a draw from a space of {space.size} faults must hold at most as many, "
+            f"not {len(faults)}; {advice}"
+        )
+    for number, (fault, drawn) in enumerate(zip(faults, draw_faults(space, len(faults), seed), strict=True), start=2):
+        if fault != drawn:
+            raise FaultError(
+                f"fault list {path}, line {number}: the draw that the header names has {drawn} here, not {fault}; "
+                f"{advice}"
+            )

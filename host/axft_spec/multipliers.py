@@ -25,6 +25,7 @@ from axft_spec.errors import ConfigError, check_int, unknown_name
 __all__ = [
     "EXACT",
     "PARTS",
+    "PART_WIDTH",
     "ErrorFigures",
     "Multiplier",
     "Part",
@@ -205,14 +206,11 @@ class ErrorFigures:
         Worst-case (largest absolute) error.
     ep : float
         Error probability, a fraction of all pairs.
-    bias : float
-        Mean of product minus exact product.
     """
 
     mae: float
     wce: int
     ep: float
-    bias: float
 
 
 def _operands(width: int) -> NDArray[np.int64]:
@@ -250,7 +248,7 @@ def error_figures(multiplier: Multiplier, width: int) -> ErrorFigures:
     """
     check_int("width", width, 2, 13)
     operands = _operands(width)
-    absolute = signed = wrong = worst = 0
+    absolute = wrong = worst = 0
     # Chunks of about 2**18 products stay in the processor's cache.
     rows = max(1, (1 << 18) // operands.size)
     for start in range(0, operands.size, rows):
@@ -258,8 +256,7 @@ def error_figures(multiplier: Multiplier, width: int) -> ErrorFigures:
         error = multiplier.compute(a, operands, width) - a * operands
         magnitude = np.abs(error)
         absolute += int(magnitude.sum())
-        signed += int(error.sum())
         wrong += int(np.count_nonzero(error))
         worst = max(worst, int(magnitude.max()))
     pairs = operands.size**2
-    return ErrorFigures(mae=absolute / pairs, wce=worst, ep=wrong / pairs, bias=signed / pairs)
+    return ErrorFigures(mae=absolute / pairs, wce=worst, ep=wrong / pairs)

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from axft_spec.errors import ConfigError
 
 __all__ = [
-    "Requantiser",
+    "REQUANT_BITS",
+    "choose_requantisation",
     "quantise_pixels",
     "quantise_signed",
-    "quantise_unsigned",
     "requantise",
     "signed_range",
     "softmax",
@@ -30,11 +30,8 @@ Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
 
 #: Bits of the integer multiplier of a requantisation, by accumulator width. The product with an accumulator,
-#: plus the rounding term, stays far inside int64.
+#: plus the rounding term, stays inside int64.
 REQUANT_BITS = {24: 31, 40: 22}
-
-#: Largest magnitude that a requantisation may produce before its shift.
-_INT64_HEADROOM = 2**62
 
 
 def signed_range(bits: int) -> tuple[int, int]:
@@ -110,59 +107,47 @@ def quantise_signed(values: Float64, maximum: float, width: int, *, step: int = 
     return np.clip(multiples, low // step, high // step).astype(np.int64) * step
 
 
-def quantise_unsigned(values: Float64, maximum: float, width: int) -> Int64:
-    """Map ``[0, maximum]`` to unsigned activations 0..2**(width-1)-1, rounding half to even, clipped."""
-    top = (1 << (width - 1)) - 1
-    if maximum == 0:
-        return np.zeros(np.shape(values), dtype=np.int64)
-    return np.clip(np.rint(np.asarray(values, dtype=np.float64) / maximum * top), 0, top).astype(np.int64)
+def choose_requantisation(factors: Float64, acc_bits: int, largest: int) -> tuple[Int64, int]:
+    """Choose the integers that stand for real factors: ``factor ~ multiplier / 2**shift``.
 
+    Parameters
+    ----------
+    factors : ndarray of float64, any shape
+        Real factors, all positive or zero, one per output channel (or one for all).
+    acc_bits : int
+        Accumulator width, 24 or 40; gives the precision of the multiplier (31 or 22 bits).
+    largest : int
+        Largest magnitude of an accumulator with its bias; the precision is lowered, if need be, until
+        the product stays inside int64.
 
-class Requantiser:
-    """Choice of the integers that stand for a real factor: ``factor ~ multiplier / 2**shift``."""
+    Returns
+    -------
+    multipliers : ndarray of int64, shape of `factors`
+        Rounded half to even from ``factor * 2**shift``.
+    shift : int
+        At least 1, at most 62; common to the layer.
 
-    @staticmethod
-    def choose(factors: Float64, acc_bits: int, largest: int) -> tuple[Int64, int]:
-        """Return ``(multipliers, shift)`` for one layer.
-
-        Parameters
-        ----------
-        factors : ndarray of float64, any shape
-            Real factors, all positive or zero, one per output channel (or one for all).
-        acc_bits : int
-            Accumulator width, 24 or 40; gives the precision of the multiplier (31 or 22 bits).
-        largest : int
-            Largest magnitude of an accumulator with its bias; the precision is lowered, if need be, until
-            the product stays inside int64.
-
-        Returns
-        -------
-        multipliers : ndarray of int64, shape of `factors`
-            Rounded half to even from ``factor * 2**shift``.
-        shift : int
-            At least 1, at most 62; common to the layer.
-
-        Raises
-        ------
-        ConfigError
-            If a factor is negative or not finite.
-        """
-        factors = np.asarray(factors, dtype=np.float64)
-        top = float(factors.max()) if factors.size else 0.0
-        if not math.isfinite(top) or (factors.size and float(factors.min()) < 0):
-            raise ConfigError(f"requantisation factors must be finite and not negative, not {factors!r}")
-        if top == 0:
-            return np.zeros(factors.shape, dtype=np.int64), 1
-        bits = min(REQUANT_BITS[acc_bits], 62 - max(largest, 1).bit_length())
-        # frexp: top = fraction * 2**exponent with fraction in [0.5, 1); a fraction that rounds up to 1 needs
-        # one bit less of shift.
-        _, exponent = math.frexp(top)
-        shift = min(bits - exponent, 62)
-        if round(math.ldexp(top, shift)) >= 1 << bits:
-            shift -= 1
-        if shift < 1:
-            raise ConfigError(f"requantisation factor must be below {2.0 ** (bits - 1):g}, not {top:g}")
-        return np.rint(np.ldexp(factors, shift)).astype(np.int64), shift
+    Raises
+    ------
+    ConfigError
+        If a factor is negative or not finite.
+    """
+    factors = np.asarray(factors, dtype=np.float64)
+    top = float(factors.max()) if factors.size else 0.0
+    if not math.isfinite(top) or (factors.size and float(factors.min()) < 0):
+        raise ConfigError(f"requantisation factors must be finite and not negative, not {factors!r}")
+    if top == 0:
+        return np.zeros(factors.shape, dtype=np.int64), 1
+    bits = min(REQUANT_BITS[acc_bits], 62 - max(largest, 1).bit_length())
+    # frexp: top = fraction * 2**exponent with fraction in [0.5, 1); a fraction that rounds up to 1 needs
+    # one bit less of shift.
+    _, exponent = math.frexp(top)
+    shift = min(bits - exponent, 62)
+    if round(math.ldexp(top, shift)) >= 1 << bits:
+        shift -= 1
+    if shift < 1:
+        raise ConfigError(f"requantisation factor must be below {2.0 ** (bits - 1):g}, not {top:g}")
+    return np.rint(np.ldexp(factors, shift)).astype(np.int64), shift
 
 
 def requantise(accumulators: Int64, multipliers: Int64, shift: int, low: int, high: int) -> Int64:
@@ -192,7 +177,7 @@ _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 0.693359375
 _LN2_LOW = -2.121944400546905827679e-4
 _EXP_COEFFICIENTS = tuple(1.0 / math.factorial(power) for power in range(14, -1, -1))
-#: Below this, exp(x) is below 2**-1000 and is taken as 0, so that no subnormal number occurs.
+#: Below this, exp(x) is below 2**-995 and is taken as 0, so that no subnormal number occurs.
 _EXP_FLOOR = -690.0
 
 

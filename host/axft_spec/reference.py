@@ -19,7 +19,7 @@ from axft_spec.faults import Fault, FaultKind, Site, force, ignored_bits, value_
 from axft_spec.folding import fold
 from axft_spec.lowering import GemmShape
 from axft_spec.numeric import signed_range, wrap
-from axft_spec.schedule import Tile, tile_cycles, tiles
+from axft_spec.schedule import Tile, tile_cycles, tile_of, tiles
 
 __all__ = ["ProcessingElement", "ReferenceRun", "TileRun", "gemm", "gemm_folded", "run_tile"]
 
@@ -225,6 +225,12 @@ def gemm_folded(
     array, bit for bit; a fault that the device cannot represent is a ``FaultError`` before anything runs.
     """
     shape = GemmShape(m=activations.shape[0], k=activations.shape[1], n=weights.shape[1])
+    if (
+        fault is not None
+        and fault.window is not None
+        and (fault.window.layer, fault.window.gemm) == (layer, gemm_index)
+    ):
+        tile_of(fault.window, shape, config.rows, config.cols)
     device = config.resized(*physical)
     plan = [
         (tile, list(fold(_for_tile(fault, layer, gemm_index, tile), tile, shape.k, *physical)))

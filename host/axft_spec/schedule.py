@@ -16,7 +16,7 @@ from axft_spec.config import MAX_SIDE
 from axft_spec.errors import FaultError, check_int
 from axft_spec.lowering import GemmShape
 
-__all__ = ["Layer", "Schedule", "Tile", "Window", "tile_count", "tile_cycles", "tiles"]
+__all__ = ["Layer", "Schedule", "Tile", "Window", "tile_count", "tile_cycles", "tile_of", "tiles"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,20 @@ def tiles(gemm: GemmShape, rows: int, cols: int) -> Iterator[Tile]:
 def tile_count(gemm: GemmShape, rows: int, cols: int) -> int:
     """Return the number of tiles of a GEMM."""
     return -(-gemm.m // rows) * -(-gemm.n // cols)
+
+
+def tile_of(window: Window, gemm: GemmShape, rows: int, cols: int) -> Tile:
+    """Return the tile of a GEMM that a window is in.
+
+    Raises
+    ------
+    FaultError
+        If the GEMM does not have so many tiles.
+    """
+    count = tile_count(gemm, rows, cols)
+    if window.tile >= count:
+        raise FaultError(f"window {window}: tile must be between 0 and {count - 1}, not {window.tile}")
+    return next(tile for tile in tiles(gemm, rows, cols) if tile.index == window.tile)
 
 
 def tile_cycles(k: int, rows: int, cols: int) -> int:
@@ -170,7 +184,7 @@ class Schedule:
         check("layer", window.layer, len(self.layers))
         layer = self.layers[window.layer]
         check("gemm", window.gemm, layer.gemms)
-        check("tile", window.tile, tile_count(layer.shape, self.rows, self.cols))
+        tile_of(window, layer.shape, self.rows, self.cols)
         check("last cycle", window.first_cycle + window.cycles - 1, self._tile_cycles(layer))
 
     def to_json(self) -> dict[str, object]:

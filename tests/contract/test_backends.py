@@ -13,7 +13,7 @@ from axft_spec.faults import parse_fault
 from support.golden import Vector, vectors
 from support.random_cases import run_case
 
-#: Cases of the random comparison that run each time; `python tests/support/random_cases.py` runs more.
+#: Cases of the random comparison that run each time; `python -m support.random_cases` runs more.
 CASES = 400
 
 

@@ -10,10 +10,9 @@ import pytest
 
 from axft_spec.errors import ConfigError
 from axft_spec.numeric import (
-    Requantiser,
+    choose_requantisation,
     quantise_pixels,
     quantise_signed,
-    quantise_unsigned,
     requantise,
     softmax,
     wrap,
@@ -49,12 +48,6 @@ def test_quantise_signed_by_steps_gives_nearest_multiple_in_range() -> None:
 def test_quantise_of_zero_range_gives_zeros() -> None:
     """A tensor of zeros has no scale; it stays zero."""
     assert quantise_signed(np.zeros(3), 0.0, 8).tolist() == [0, 0, 0]
-    assert quantise_unsigned(np.zeros(3), 0.0, 8).tolist() == [0, 0, 0]
-
-
-def test_quantise_unsigned_maps_maximum_to_top() -> None:
-    """The range ends at 2**(n-1) - 1; beyond it is clipped."""
-    assert quantise_unsigned(np.array([0.0, 1.0, 2.0, 3.0]), 2.0, 8).tolist() == [0, 64, 127, 127]
 
 
 @pytest.mark.parametrize("acc_bits", [24, 40])
@@ -63,7 +56,7 @@ def test_requantise_equals_rational_arithmetic(acc_bits: int) -> None:
     rng = np.random.default_rng(3)
     factors = 2.0 ** rng.uniform(-20, -2, 20)
     accumulators = rng.integers(-(1 << (acc_bits - 1)), 1 << (acc_bits - 1), 20)
-    multipliers, shift = Requantiser.choose(factors, acc_bits, 1 << (acc_bits - 1))
+    multipliers, shift = choose_requantisation(factors, acc_bits, 1 << (acc_bits - 1))
     expected = []
     for acc, factor in zip(accumulators.tolist(), multipliers.tolist(), strict=True):
         rounded = (Fraction(acc * factor, 1 << shift) + Fraction(1, 2)).__floor__()
@@ -75,7 +68,7 @@ def test_requantise_equals_rational_arithmetic(acc_bits: int) -> None:
 def test_choose_uses_all_bits_of_the_multiplier_and_no_more(acc_bits: int, limit: int) -> None:
     """The largest multiplier has exactly the bits the format gives it, and stands for its factor."""
     for factor in (1e-4, 0.3, 0.999999999999, 7.5, 1.0):
-        multipliers, shift = Requantiser.choose(np.array(factor), acc_bits, 1 << (acc_bits - 1))
+        multipliers, shift = choose_requantisation(np.array(factor), acc_bits, 1 << (acc_bits - 1))
         assert 1 << (limit - 1) <= int(multipliers) < 1 << limit
         assert float(multipliers) / 2.0**shift == pytest.approx(factor, rel=2.0 ** (1 - limit))
 
@@ -83,7 +76,7 @@ def test_choose_uses_all_bits_of_the_multiplier_and_no_more(acc_bits: int, limit
 def test_choose_gives_up_precision_before_overflow() -> None:
     """Accumulators of many summed channels leave fewer bits for the multiplier."""
     largest = 1 << 40
-    multipliers, _ = Requantiser.choose(np.array(0.3), 24, largest)
+    multipliers, _ = choose_requantisation(np.array(0.3), 24, largest)
     assert int(multipliers) * largest + (1 << 61) < 1 << 63
     assert int(multipliers) >= 1 << 19
 
@@ -92,7 +85,7 @@ def test_choose_gives_up_precision_before_overflow() -> None:
 def test_choose_rejects_impossible_factor(factor: float) -> None:
     """Factors that no integer can stand for are an error."""
     with pytest.raises(ConfigError, match="requantisation factor"):
-        Requantiser.choose(np.array(factor), 24, 1 << 23)
+        choose_requantisation(np.array(factor), 24, 1 << 23)
 
 
 def test_softmax_is_within_a_few_ulp_of_exact() -> None:

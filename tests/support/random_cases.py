@@ -2,7 +2,7 @@
 
 Run it alone for many cases, with a seed to repeat them::
 
-    python tests/support/random_cases.py --seed 1 --count 10000
+    PYTHONPATH=tests python -m support.random_cases --seed 1 --count 10000
 
 Every case depends on the seed and its own number alone, so that ``--first 4711 --count 1`` repeats one.
 """
@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 
 from axft_host.backends.base import Backend, Workload
 from axft_host.backends.registry import open_backend
-from axft_host.nn.network import Conv, Dense, Flatten, MaxPool, Network, Op, Requantise
 from axft_spec import reference
 from axft_spec.config import ArrayConfig
 from axft_spec.errors import FaultError
 from axft_spec.faults import Fault, FaultKind, FaultSite, Site, site_bits
-from axft_spec.lowering import LOWERINGS, ConvShape, GemmShape, conv_by_gemms, lower_conv
+from axft_spec.lowering import LOWERINGS, GemmShape
 from axft_spec.multipliers import EXACT, PARTS
 from axft_spec.numeric import signed_range
 from axft_spec.schedule import Schedule, Window, tile_count, tile_cycles
+from support.random_networks import random_network, random_operands, reference_network
 
 Int64 = NDArray[np.int64]
 Rng = np.random.Generator
@@ -94,13 +94,6 @@ def random_physical(rng: Rng, config: ArrayConfig) -> tuple[int, int]:
     return int(rows), int(cols)
 
 
-def _operands(rng: Rng, shape: tuple[int, ...], low: int, high: int) -> Int64:
-    if rng.random() < 0.1:
-        # The corners: where products are largest and sums wrap.
-        return rng.choice(np.array([low, high]), shape)
-    return rng.integers(low, high + 1, shape)
-
-
 def _check(what: str, expected: object, actual: object, context: object) -> None:
     if not np.array_equal(np.asarray(expected), np.asarray(actual)):
         raise MismatchError(f"{what}: expected {expected}, got {actual}\n{context}")
@@ -114,8 +107,8 @@ def gemm_case(rng: Rng, backend: Backend) -> Case:
     if rng.random() < 0.02:
         k = int(rng.integers(256, 700))  # long enough to wrap
     images = int(rng.integers(1, 3))
-    activations = _operands(rng, (images, m, k), low if rng.random() < 0.3 else 0, high)
-    weights = _operands(rng, (k, n), low, high)
+    activations = random_operands(rng, (images, m, k), low if rng.random() < 0.3 else 0, high)
+    weights = random_operands(rng, (k, n), low, high)
     layer, gemm = (int(number) for number in rng.integers(0, 3, 2))
     shape = GemmShape(m=m, k=k, n=n)
     fault = random_fault(rng, config, [(gemm + 1, shape)] * (layer + 1))
@@ -138,106 +131,6 @@ def gemm_case(rng: Rng, backend: Backend) -> Case:
         _check("activated on the physical array", expected.activated, folded.activated, context)
     masked = np.array_equal(clean.psums, actual.psums)
     return Case("gemm", refused, bool(actual.activated.any()), masked)
-
-
-def random_network(rng: Rng, config: ArrayConfig) -> Network:
-    """Draw a convolution with strides, pads, dilations and groups, perhaps a pooling, and a dense layer."""
-    low, high = signed_range(config.width)
-    groups = int(rng.choice([1, 1, 2]))
-    kernel = tuple(int(side) for side in rng.integers(1, 4, 2))
-    shape = ConvShape(
-        in_channels=groups * int(rng.integers(1, 3)),
-        height=int(rng.integers(5, 8)),
-        width=int(rng.integers(5, 8)),
-        out_channels=groups * int(rng.integers(1, 3)),
-        kernel=(kernel[0], kernel[1]),
-        strides=(int(rng.integers(1, 3)), int(rng.integers(1, 3))),
-        pads=(int(rng.integers(2)), int(rng.integers(2)), int(rng.integers(2)), int(rng.integers(2))),
-        dilations=(int(rng.integers(1, 3)), int(rng.integers(1, 3))),
-        groups=groups,
-    )
-    weights = _operands(rng, (shape.out_channels, shape.group_inputs, *kernel), low, high)
-    size = (shape.out_channels, shape.out_height, shape.out_width)
-    ops: list[Op] = [
-        Conv(name="conv", shape=shape, weights=weights, bias=rng.integers(-(1 << 14), 1 << 14, size[0])),
-        Requantise(
-            name="relu",
-            multipliers=rng.integers(1 << 18, 1 << 20, (size[0], 1, 1)),
-            shift=18 + config.width - 3,
-            low=0,
-            high=high,
-        ),
-    ]
-    if rng.random() < 0.5 and min(size[1:]) >= 2:
-        size = (size[0], size[1] // 2, size[2] // 2)
-        pool = {"kernel": (2, 2), "strides": (2, 2), "pads": (0, 0, 0, 0), "dilations": (1, 1)}
-        ops.append(MaxPool(name="pool", out_size=size[1:], **pool))
-    outputs = int(rng.integers(2, 8))
-    ops += [
-        Flatten(name="flat"),
-        Dense(
-            name="dense",
-            weights=_operands(rng, (outputs, int(np.prod(size))), low, high),
-            bias=rng.integers(-(1 << 14), 1 << 14, outputs),
-        ),
-    ]
-    return Network(
-        name="random",
-        ops=tuple(ops),
-        width=config.width,
-        multiplier=config.multiplier,
-        operand_a=config.operand_a,
-        rounding="paper",
-        compensated=False,
-        config_name=None,
-        input_shape=(shape.in_channels, shape.height, shape.width),
-        input_table=np.tile(np.arange(256) * (high // 255 or 1) // (1 if high > 255 else 3), (shape.in_channels, 1)),
-        score_scale=1.0,
-        source_digest="",
-    )
-
-
-def reference_network(
-    network: Network, config: ArrayConfig, lowering: str, image: Int64, fault: Fault, physical: tuple[int, int] | None
-) -> tuple[Int64, int]:
-    """Run one image by the specification alone; return final accumulators and activations."""
-    values, activated, layer = image, 0, 0
-    for op in network.ops:
-        if isinstance(op, (Conv, Dense)):
-            if isinstance(op, Conv):
-                gemms = [(a, w) for _, a, w in lower_conv(values, op.weights, op.shape, lowering)]
-            else:
-                gemms = [(values[None, :], op.weights.T)]
-            psums = []
-            for index, (a, w) in enumerate(gemms):
-                run = reference.gemm_folded(
-                    config, physical or (config.rows, config.cols), a, w, fault, layer=layer, gemm_index=index
-                )
-                psums.append(run.psums)
-                activated += run.activated
-            if isinstance(op, Conv):
-                values = conv_by_gemms(psums, op.shape, lowering) + op.bias[:, None, None]
-            else:
-                values = psums[0][0] + op.bias
-            layer += 1
-        elif isinstance(op, Requantise):
-            # DESIGN of the numbers: clip((acc M + 2^(s-1)) >> s, lo, hi), on Python's unbounded integers.
-            scaled = [
-                [int(acc) * int(factor) + (1 << (op.shift - 1)) >> op.shift for acc in channel.ravel()]
-                for channel, factor in zip(values, op.multipliers.ravel(), strict=True)
-            ]
-            values = np.clip(np.array(scaled, dtype=np.int64).reshape(values.shape), op.low, op.high)
-        elif isinstance(op, MaxPool):
-            rows, cols = op.out_size
-            values = np.array(
-                [
-                    [[plane[2 * y : 2 * y + 2, 2 * x : 2 * x + 2].max() for x in range(cols)] for y in range(rows)]
-                    for plane in values
-                ]
-            )
-        else:
-            values = values.ravel()
-    return values, activated
 
 
 def network_case(rng: Rng, backend: Backend) -> Case:

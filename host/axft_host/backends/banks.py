@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from axft_host.nn.lowering import toeplitz_weights
 from axft_spec.lowering import ConvShape, GemmShape, conv_gemms
 
 __all__ = ["Bank", "conv_banks", "dense_bank"]
@@ -95,15 +96,10 @@ def conv_banks(weights: Int64, shape: ConvShape, lowering: str) -> list[Bank]:
     for channel in range(shape.in_channels):
         group, inner = divmod(channel, shape.group_inputs)
         outputs = np.arange(group * shape.group_outputs, (group + 1) * shape.group_outputs)
-        expanded = np.zeros((rows, shape.padded_width, outputs.size, shape.out_width), dtype=np.int64)
-        for n in range(shape.out_width):
-            for x in range(cols):
-                col = n * shape.strides[1] + x * shape.dilations[1]
-                expanded[:, col, :, n] = weights[outputs, inner, :, x].T
         banks.append(
             Bank(
                 index=padded[channel][row_of].reshape(gemm.m, gemm.k),
-                weights=expanded.reshape(gemm.k, outputs.size, gemm.n),
+                weights=toeplitz_weights(weights[outputs, inner], shape),
                 gemms=tuple(int(output) * shape.group_inputs + inner for output in outputs),
                 targets=outputs[:, None, None] * positions + np.arange(positions).reshape(1, gemm.m, gemm.n),
                 features=features.size,

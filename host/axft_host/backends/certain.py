@@ -16,9 +16,8 @@ from axft_host.backends.banks import Bank
 from axft_host.backends.base import Workload
 from axft_host.backends.effects import bits_changed
 from axft_host.backends.stages import build_stages
-from axft_spec.config import ArrayConfig
 from axft_spec.faults import Fault, FaultKind, FaultSite, FaultSpace, Site, ignored_bits, site_bits
-from axft_spec.schedule import Window, tiles
+from axft_spec.schedule import Window, tile_of
 
 __all__ = ["CertainMasking"]
 
@@ -75,7 +74,7 @@ class CertainMasking:
 
     def _in_window(self, window: Window, kind: FaultKind, armed: FaultSite) -> bool:
         bank = next(bank for bank in self._layers[window.layer] if window.gemm in bank.gemms)
-        tile = next(tile for tile in tiles(bank.shape, *_size(self._config)) if tile.index == window.tile)
+        tile = tile_of(window, bank.shape, self._config.rows, self._config.cols)
         steps = window.steps(armed.row, armed.col, bank.shape.k)
         if not steps or armed.row >= tile.rows or armed.col >= tile.cols:
             return True
@@ -106,7 +105,3 @@ class CertainMasking:
             else:
                 total += bank.shape.m * bank.weights.size * len(bits)
         return total
-
-
-def _size(config: ArrayConfig) -> tuple[int, int]:
-    return config.rows, config.cols

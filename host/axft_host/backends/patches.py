@@ -20,7 +20,7 @@ from axft_host.backends.planes import Floats, Planes
 from axft_spec.config import ArrayConfig
 from axft_spec.faults import Fault, FaultKind, Site, force
 from axft_spec.numeric import wrap
-from axft_spec.schedule import tiles
+from axft_spec.schedule import tile_of
 
 __all__ = ["LayerEffect", "LayerInput", "layer_effect"]
 
@@ -253,7 +253,7 @@ def layer_effect(banks: list[Bank], layer: int, fault: Fault, config: ArrayConfi
         if window is not None:
             if window.layer != layer or window.gemm not in bank.gemms:
                 continue
-            tile = next(tile for tile in tiles(bank.shape, config.rows, config.cols) if tile.index == window.tile)
+            tile = tile_of(window, bank.shape, config.rows, config.cols)
             m, n = m[tile.row0 : tile.row0 + tile.rows], n[tile.col0 : tile.col0 + tile.cols]
             gemms = np.array([bank.gemms.index(window.gemm)])
         _Worker(bank, fault, config, planes, effect, joined, (m, n, gemms)).run()
@@ -354,6 +354,8 @@ class _Worker:
             # Without wrapping, the sum over the other steps cancels in the difference.
             armed = [pe.weight_before, pe.activation_before, *pe.own.values()]
             steps = np.flatnonzero(np.any([np.broadcast_to(pattern, gather.shape[1:]) for pattern in armed], axis=0))
+            if not steps.size:
+                return  # flips of one bit on one line that cancel
             gather, weights = gather[:, steps], weights[steps]
             effect = replace(
                 pe,

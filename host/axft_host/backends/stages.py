@@ -89,11 +89,12 @@ class Stage:
             block = slice(first, first + _BLOCK)
             planes = np.ascontiguousarray(inputs.planes[:, block])
             for product in self.products:
-                operands = planes.take(product.gather.ravel(), axis=0).reshape(product.gather.shape[0], -1)
+                steps, m = product.gather.shape
+                operands = planes.take(product.gather.ravel(), axis=0).reshape(steps, m * planes.shape[1])
                 sums = product.weights @ operands.astype(product.weights.dtype, copy=False)
                 if product.wraps:
                     sums = wrap(sums.astype(np.int64), self.config.acc_bits)
-                sums = sums.reshape(-1, planes.shape[1])
+                sums = sums.reshape(product.targets.size, planes.shape[1])
                 if product.direct:
                     out[:, block] = sums
                 else:
@@ -191,7 +192,8 @@ def build_stages(network: Network, config: ArrayConfig, lowering: str) -> list[S
         k = max(bank.shape.k for bank in banks)
         chosen = golden if planes.cannot_wrap(k) else banks
         products = [_product(bank, planes, len(chosen) == 1) for bank in chosen]
-        largest = sum(bank.shape.k for bank in banks) << (2 * config.width - 1)
+        # Each partial sum that is added up may be forced to the ends of its register.
+        summed = op.shape.group_inputs if isinstance(op, Conv) and lowering == "toeplitz" else 1
         stages.append(
             Stage(
                 number=number,
@@ -202,7 +204,7 @@ def build_stages(network: Network, config: ArrayConfig, lowering: str) -> list[S
                 planes=planes,
                 config=config,
                 products=products,
-                dtype=np.float32 if largest < 1 << 24 else np.float64,
+                dtype=np.float32 if summed << (config.acc_bits - 1) < 1 << 24 else np.float64,
             )
         )
     return stages

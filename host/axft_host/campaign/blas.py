@@ -1,4 +1,4 @@
-"""One BLAS thread per process. This module must be imported before numpy, so it imports nothing."""
+"""One BLAS thread per process. This is decided when numpy is loaded, so that this module must not import it."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from axft_host.campaign.schema import FAULT_COLUMNS
-from axft_host.campaign.store import ResultStore, exists_message
-from axft_spec.errors import StoreError
+from axft_host.campaign.store import ResultStore
+from axft_spec.errors import StoreError, exists_message
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,6 +1,6 @@
 """What a fault did to an image: masked, tolerable or critical.
 
-The classes are those of DESIGN.md, section 2. A pair (image, fault) is masked when the final accumulators are
+``docs/reference/semantics.md`` defines the classes. A pair (image, fault) is masked when the final accumulators are
 those of the golden run, decided on integers. Otherwise it is tolerable when the top-1 class (argmax of the
 accumulators, lowest index on ties) is the same and the top score has kept at least 95% of its value, and
 critical when not.

@@ -185,11 +185,6 @@ class Plan:
             kinds = set(self.faults.space.kinds)
         return next((name for name, members in KINDS.items() if kinds == set(members)), MIXED)
 
-    @property
-    def pairs(self) -> int:
-        """Number of (image, fault) pairs."""
-        return len(self.faults.faults) * len(self.prepared.dataset)
-
     def spec(self) -> dict[str, object]:
         """Return the resolved options as plain JSON values: what a result records of its making."""
         network, config = self.prepared.workload.network, self.prepared.workload.config

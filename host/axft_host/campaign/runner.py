@@ -19,10 +19,10 @@ from axft_host.campaign.batch import Job
 from axft_host.campaign.outcome import top_class
 from axft_host.campaign.plan import Plan
 from axft_host.campaign.records import FaultRow, Golden, Provenance
-from axft_host.campaign.store import STORE_NAME, ResultStore, exists_message, make_result_dir, utc_now
+from axft_host.campaign.store import STORE_NAME, ResultStore, make_result_dir, utc_now
 from axft_host.campaign.versions import tool_versions
 from axft_host.campaign.workers import Batch, Interruption, WorkerPool, default_workers, run_batches_here
-from axft_spec.errors import StoreError
+from axft_spec.errors import StoreError, exists_message
 from axft_spec.faultlist import write_fault_list
 from axft_spec.faults import Fault
 
@@ -156,9 +156,9 @@ def _run_batches(
     pool: WorkerPool | None, job: Job, batches: Sequence[Batch], rows: _InOrder, stop: Interruption, progress: Progress
 ) -> None:
     """Run batches and add their rows until done or asked to stop; then let go of the workers."""
-    progress.start(sum(map(len, batches)) * len(job.labels))
     finished = False
     try:
+        progress.start(sum(map(len, batches)) * len(job.labels))
         if pool is None:
             results = run_batches_here(job, batches, stop, progress.advance)
         else:
@@ -171,9 +171,12 @@ def _run_batches(
             rows.add_rest()
         finished = True
     finally:
-        progress.close()
-        if pool is not None:
-            pool.close(kill=not finished)
+        try:
+            progress.close()
+        finally:
+            # Also if stderr is what failed.
+            if pool is not None:
+                pool.close(kill=not finished)
 
 
 class _InOrder:

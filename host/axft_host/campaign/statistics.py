@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from axft_spec.errors import ConfigError, check_int
 
 __all__ = [
+    "BOUNDS",
     "CENSUS",
     "EXACT",
     "Interval",
@@ -30,6 +31,7 @@ __all__ = [
 #: Names of the interval methods, as results state them.
 EXACT = "exact hypergeometric, faults as units, certainly masked faults as an exact stratum"
 CENSUS = "census of the listed faults"
+BOUNDS = "bounds over the listed faults, those not run may be anything"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +58,20 @@ class Population:
         None if the list stands for itself alone.
     certain : int or None
         How many of the space's faults are masked with certainty; None if that is not known.
+    listed : int or None
+        Number of faults of a list that stands for itself alone; None if all of them have run.
     """
 
     size: int | None
     certain: int | None
+    listed: int | None = None
+
+
+def _check_fraction(name: str, value: float, low: float, high: float) -> float:
+    if low < value < high:
+        return value
+    hint = f"; write {value / 100:g} for {value:g}%" if low < value / 100 < high else ""
+    raise ConfigError(f"{name} must be a fraction above {low:g} and below {high:g}, not {value:g}{hint}")
 
 
 def check_confidence(confidence: float) -> float:
@@ -70,10 +82,7 @@ def check_confidence(confidence: float) -> float:
     ConfigError
         If it is not; a percentage is told from a fraction.
     """
-    if 0.5 < confidence < 1:
-        return confidence
-    hint = f"; write {confidence / 100:g} for {confidence:g}%" if 50 < confidence < 100 else ""
-    raise ConfigError(f"confidence must be a fraction above 0.5 and below 1, not {confidence:g}{hint}")
+    return _check_fraction("confidence", confidence, 0.5, 1)
 
 
 def check_margin(margin: float) -> float:
@@ -84,10 +93,7 @@ def check_margin(margin: float) -> float:
     ConfigError
         If it is not; a percentage is told from a fraction.
     """
-    if 0 < margin < 0.5:
-        return margin
-    hint = f"; write {margin / 100:g} for {margin:g}%" if 0.5 <= margin < 50 else ""
-    raise ConfigError(f"margin must be a fraction above 0 and below 0.5, not {margin:g}{hint}")
+    return _check_fraction("margin", margin, 0, 0.5)
 
 
 def _quantile(confidence: float) -> float:
@@ -197,9 +203,9 @@ def estimate(
     Parameters
     ----------
     shares : ndarray of float64, shape (faults,)
-        Share of each listed fault's images that are, say, critical.
+        Share of the images that are, say, critical, for each listed fault that has run.
     certain : ndarray of bool, shape (faults,)
-        Which listed faults are masked with certainty.
+        Which of these faults are masked with certainty.
     population : Population
         What the list stands for. If it states the number of its certainly masked faults, these enter exactly,
         and only the others are estimated (post-stratification).
@@ -211,11 +217,17 @@ def estimate(
     Returns
     -------
     Interval
-        Of no width for a list that stands for itself, and for an exhaustive one.
+        Of no width for a list that stands for itself and has run, and for an exhaustive one. A list that stands for
+        itself and has run in part has the mean of that part for a rate, and bounds around all that the rest may do.
     """
     mean = float(shares.mean())
     if population.size is None:
-        return Interval(mean, mean, mean)
+        open_faults = 0 if population.listed is None else population.listed - len(shares)
+        if open_faults == 0:
+            return Interval(mean, mean, mean)
+        # The done faults of a list made by hand are no sample of it: nothing is known about the others.
+        listed, total = len(shares) + open_faults, float(shares.sum())
+        return Interval(mean, total / listed, (total + open_faults) / listed)
     if population.certain is None:
         return exact_interval(float(shares.sum()), len(shares), population.size, confidence)
     uncertain = population.size - population.certain

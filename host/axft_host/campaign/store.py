@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import fields
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,13 +17,12 @@ import numpy as np
 
 from axft_host.campaign.records import FaultRow, Golden, Provenance
 from axft_host.campaign.schema import APPLICATION_ID, FAULT_COLUMNS, SCHEMA_VERSION, TABLES
-from axft_spec.errors import StoreError
+from axft_spec.errors import StoreError, exists_message
 
 __all__ = [
     "RESULTS_DIR",
     "STORE_NAME",
     "ResultStore",
-    "exists_message",
     "make_result_dir",
     "store_path",
     "utc_now",
@@ -82,11 +80,6 @@ def make_result_dir(out: Path | None, config_name: str) -> Path:
         raise StoreError(f"the result directory {out or RESULTS_DIR} cannot be made: {error.strerror}") from None
 
 
-def exists_message(path: Path) -> str:
-    """Return the message for an output that is in the way."""
-    return f"output {path} exists and is not overwritten; name one that does not exist"
-
-
 class ResultStore:
     """An open store. Closing it, or leaving its context, keeps all that was added.
 
@@ -138,14 +131,16 @@ class ResultStore:
         Raises
         ------
         StoreError
-            If there is none, it is damaged, or it is of another schema version.
+            If there is none, it is damaged, it is of another schema version, or some of its rows are in a ``-wal``
+            file that cannot be used where it lies.
         """
         path = store_path(result)
         if not path.is_file():
             raise StoreError(
                 f"no result store at {result}: give the directory that inject has left, or its {STORE_NAME}"
             )
-        store = cls(path, _connect_to_read(path))
+        with _as_store_error(path):
+            store = cls(path, _connect_to_read(path))
         try:
             store._check_version()
         except StoreError:
@@ -246,15 +241,45 @@ def _as_store_error(path: Path) -> Iterator[None]:
         raise StoreError(f"result store {path}: {error}") from None
 
 
-def _connect_to_read(path: Path) -> sqlite3.Connection:
-    """Connect without ever changing the content.
+# Primary result codes of SQLite (https://www.sqlite.org/rescode.html), and their texts.
+_READ_ONLY, _CANNOT_OPEN = 8, 14
+_NO_ACCESS_TEXTS = ("attempt to write a readonly database", "unable to open database file")
 
-    A file in WAL mode needs its ``-wal`` and ``-shm`` files, which cannot be made beside it on read-only media;
-    there it cannot change either, and is read as it is.
+
+def _lacks_access(error: sqlite3.Error) -> bool:
+    """Return whether an error means that SQLite may not read or write where it needs to."""
+    # Python 3.10 does not tell the code. The low byte of an extended code is the primary one.
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return str(error) in _NO_ACCESS_TEXTS if code is None else code & 0xFF in (_READ_ONLY, _CANNOT_OPEN)
+
+
+def _opens_normally(path: Path) -> bool:
+    """Return whether SQLite has the access that it needs; what else may be wrong is found later."""
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            # The first look into the file is what needs the files beside it.
+            connection.execute("PRAGMA application_id")
+    except sqlite3.Error as error:
+        return not _lacks_access(error)
+    return True
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    """Connect for queries alone.
+
+    A file in WAL mode needs its ``-wal`` and ``-shm`` files, which cannot be made beside it on read-only media.
+    There it is read as it is, without them, provided that all rows are in it. Elsewhere SQLite may move rows from
+    ``-wal`` into the file, as it does whenever the last reader leaves; what the store says stays the same.
     """
-    if os.access(path.parent, os.W_OK):
+    if _opens_normally(path):
         connection = sqlite3.connect(path)
     else:
+        wal = path.with_name(f"{path.name}-wal")
+        if wal.exists() and wal.stat().st_size:
+            raise StoreError(
+                f"result store {path} cannot be read where it is: some of its rows are still in {wal.name}, which "
+                f"needs a directory that can be written; copy both files to one and read them there"
+            )
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True)
     connection.execute("PRAGMA query_only = ON")
     return connection

@@ -11,11 +11,13 @@ import numpy as np
 from axft_host.campaign.outcome import Status
 from axft_host.campaign.records import FaultRow, Provenance
 from axft_host.campaign.schema import SCHEMA_VERSION
-from axft_host.campaign.statistics import CENSUS, EXACT, Interval, Population, estimate
+from axft_host.campaign.statistics import BOUNDS, CENSUS, EXACT, Interval, Population, estimate
 from axft_host.campaign.store import ResultStore
 from axft_spec.errors import StoreError
 
-__all__ = ["Summary", "summarise"]
+__all__ = ["Summary", "json_without_outcomes", "summarise"]
+
+_CLASSES = ("masked", "tolerable", "critical")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,58 +78,107 @@ class Summary:
     @property
     def interval_method(self) -> str:
         """Name of the method the intervals were computed by."""
-        return CENSUS if self.provenance.space_size is None else EXACT
+        if self.provenance.space_size is not None:
+            return EXACT
+        return CENSUS if self.faults == self.provenance.faults else BOUNDS
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as plain JSON values; ``docs/reference/cli.md`` names the keys."""
-        about, config = self.provenance, self.provenance.config
-        return {
-            "config": about.config_name,
-            "array": f"{config['rows']}x{config['cols']}",
-            "physical": None if about.physical is None else "x".join(map(str, about.physical)),
-            "board": about.backend,
-            "model": about.network_name,
-            "data": about.dataset_name,
-            "operand_a": config["operand_a"],
-            "rounding": about.rounding,
-            "compensated": about.compensated,
-            "lowering": about.lowering,
-            "score": about.score,
-            "site": about.site,
-            "kind": about.kind,
-            "transient": bool(about.spec["transient"]),
-            "seed": about.fault_seed,
-            "faults": self.faults,
-            "faults_listed": about.faults,
-            "fault_space": about.space_size,
-            "fault_space_certain_masked": about.space_certain,
-            "fault_list_digest": about.fault_list_digest,
-            "images": self.images,
-            "pairs": self.pairs,
-            "golden_accuracy": about.golden_accuracy,
-            "faulty_accuracy": self.faulty_accuracy,
-            "outcomes": {
-                **{name: getattr(self, name).to_json() for name in ("masked", "tolerable", "critical")},
+        return _document(
+            self.provenance,
+            faults=self.faults,
+            images=self.images,
+            pairs=self.pairs,
+            faulty_accuracy=self.faulty_accuracy,
+            outcomes={
+                **{name: getattr(self, name).to_json() for name in _CLASSES},
                 **{status.value: rate for status, rate in self.status_rates.items()},
             },
-            "confidence": about.confidence,
-            "interval_method": self.interval_method,
-            "certain_masked": self.certain_masked,
-            "activated": self.activated,
-            "activated_faults": self.activated_faults,
-            "state": self.state,
-            "seconds": self.seconds,
-            "pairs_per_second": self.pairs_per_second,
-            "schema_version": SCHEMA_VERSION,
-            "store": self.store,
-        }
+            interval_method=self.interval_method,
+            certain_masked=self.certain_masked,
+            activated=self.activated,
+            activated_faults=self.activated_faults,
+            state=self.state,
+            seconds=self.seconds,
+            pairs_per_second=self.pairs_per_second,
+            store=self.store,
+        )
+
+
+def _document(about: Provenance, **figures: object) -> dict[str, Any]:
+    """Return what is known before any fault has run, and the figures, under the keys of ``inject --json``."""
+    config = about.config
+    return {
+        "config": about.config_name,
+        "array": f"{config['rows']}x{config['cols']}",
+        "physical": None if about.physical is None else "x".join(map(str, about.physical)),
+        "board": about.backend,
+        "model": about.network_name,
+        "data": about.dataset_name,
+        "operand_a": config["operand_a"],
+        "rounding": about.rounding,
+        "compensated": about.compensated,
+        "lowering": about.lowering,
+        "score": about.score,
+        "site": about.site,
+        "kind": about.kind,
+        "transient": bool(about.spec["transient"]),
+        "seed": about.fault_seed,
+        "faults_listed": about.faults,
+        "fault_space": about.space_size,
+        "fault_space_certain_masked": about.space_certain,
+        "fault_list_digest": about.fault_list_digest,
+        "golden_accuracy": about.golden_accuracy,
+        "confidence": about.confidence,
+        "schema_version": SCHEMA_VERSION,
+        **figures,
+    }
+
+
+def json_without_outcomes(result: Path) -> dict[str, Any]:
+    """Return the document of a campaign that ended before its first faults were done.
+
+    It has the keys of `Summary.to_json`; rates and what follows from them are null.
+
+    Parameters
+    ----------
+    result : Path
+        A store, or its directory.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be read.
+    """
+    with ResultStore.open(result) as store:
+        meta, images = store.meta(), len(store.golden().labels)
+        return _document(
+            store.provenance(),
+            faults=0,
+            images=images,
+            pairs=0,
+            faulty_accuracy=None,
+            outcomes={
+                **{name: dict.fromkeys(("rate", "low", "high")) for name in _CLASSES},
+                **{status.value: None for status in Status},
+            },
+            interval_method=None,
+            certain_masked=0,
+            activated=0,
+            activated_faults=0,
+            state=meta["state"],
+            seconds=meta["seconds"],
+            pairs_per_second=None,
+            store=str(store.path),
+        )
 
 
 def summarise(result: Path) -> Summary:
     """Read a result and compute its figures.
 
     An interrupted campaign is summarised over the faults that are done: the first ones of a drawn list are a
-    smaller random sample of the same space.
+    smaller random sample of the same space. Those of a list made by hand are not, so that its intervals hold
+    whatever the faults that did not run would do.
 
     Parameters
     ----------
@@ -145,7 +196,7 @@ def summarise(result: Path) -> Summary:
         if not rows:
             raise StoreError(f"{store.path} holds no outcomes: the campaign ended before its first faults were done")
         certain = np.array([row.certain for row in rows])
-        population = Population(size=about.space_size, certain=about.space_certain)
+        population = Population(size=about.space_size, certain=about.space_certain, listed=about.faults)
 
         def rate(name: str, certain_share: float) -> Interval:
             counts = np.array([getattr(row, name) for row in rows], dtype=np.float64)

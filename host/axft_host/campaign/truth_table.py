@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from axft_host.campaign.store import exists_message
-from axft_spec.errors import ConfigError
+from axft_spec.errors import ConfigError, exists_message
 from axft_spec.multipliers import Multiplier, truth_table
 
 __all__ = ["write_truth_table"]

@@ -25,9 +25,8 @@ def command(out: Path, as_json: bool, **options: Any) -> None:
 
     The file works as --model wherever numpy runs; onnx is not needed there.
     """
-    from axft_host.campaign.store import exists_message
     from axft_host.campaign.workload import prepare_network
-    from axft_spec.errors import ModelError
+    from axft_spec.errors import ModelError, exists_message
 
     if out.exists():
         raise ModelError(exists_message(out))

@@ -33,8 +33,7 @@ def command(out: Path, as_json: bool, **options: Any) -> None:
     shorter one. A network is needed for --transient alone, whose faults are cycles of its schedule.
     """
     from axft_host.campaign.plan import draw_for
-    from axft_host.campaign.store import exists_message
-    from axft_spec.errors import FaultError
+    from axft_spec.errors import FaultError, exists_message
     from axft_spec.faultlist import write_fault_list
 
     if out.exists():

@@ -87,23 +87,10 @@ class Command(click.Command):
             raise _restated(error, click.Context(self, parent, info_name)) from None
 
 
-class Group(click.Group):
-    """A group of such commands."""
+class Group(Command, click.Group):
+    """A group of such commands, which is one itself."""
 
     command_class = Command
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.params.append(_debug_option())
-
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> click.Context:
-        """Parse the line; see click."""
-        try:
-            return super().make_context(info_name, args, parent, **extra)
-        except click.UsageError as error:
-            raise _restated(error, click.Context(self, parent, info_name)) from None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -65,8 +65,7 @@ def command(ctx: click.Context, /, explain: bool, out: Path | None, as_json: boo
     stuck at 0 and at 1; faults that are masked with certainty count, but are not simulated.
     """
     from axft_host.campaign.plan import DEFAULT_IMAGES, EXPLAINED_IMAGES, CampaignOptions, plan_campaign
-    from axft_host.campaign.store import exists_message
-    from axft_spec.errors import ConfigError, StoreError
+    from axft_spec.errors import ConfigError, StoreError, exists_message
 
     if explain and (options["fault"] is None or out is not None):
         raise ConfigError("--explain follows one fault and leaves no result; allowed: with --fault, without --out")
@@ -93,7 +92,7 @@ def command(ctx: click.Context, /, explain: bool, out: Path | None, as_json: boo
 def _run(plan: Plan, out: Path | None, as_json: bool) -> bool:
     """Run a campaign and print what came of it; return whether it is complete."""
     from axft_host.campaign.runner import run_campaign
-    from axft_host.campaign.summary import summarise
+    from axft_host.campaign.summary import json_without_outcomes, summarise
     from axft_host.reports.tables import facts_table, outcome_table, paper_notes, plan_line, summary_facts
 
     if not as_json:
@@ -109,6 +108,8 @@ def _run(plan: Plan, out: Path | None, as_json: bool) -> bool:
         else:
             print_tables("", outcome_table(summary), *paper_notes(summary), "")
             print_tables(facts_table(summary_facts(summary)))
+    elif as_json:
+        print_json(json_without_outcomes(result.store))
     return result.complete
 
 

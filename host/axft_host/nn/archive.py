@@ -9,25 +9,38 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
+from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from axft_spec.errors import ModelError
+from axft_spec.errors import AxftError, ModelError
 from axft_spec.lowering import ConvShape
 from axft_spec.multipliers import Multiplier
 
-__all__ = ["VERSION", "Archive", "frozen", "op_from_parts", "op_to_parts", "read_archive", "write_archive"]
+__all__ = [
+    "VERSION",
+    "Archive",
+    "FrozenArrays",
+    "described_by",
+    "frozen",
+    "op_to_parts",
+    "ops_from_parts",
+    "ops_to_parts",
+    "read_archive",
+    "write_archive",
+]
 
 Arrays = Mapping[str, NDArray[Any]]
-T = TypeVar("T")
 
 #: Version of the layout, common to all kinds.
 VERSION = 1
@@ -84,6 +97,19 @@ def frozen(array: Any, dtype: Any) -> NDArray[Any]:
     return value
 
 
+class FrozenArrays:
+    """Turns the listed members of a dataclass into read-only arrays of their types; None stays None."""
+
+    __slots__ = ()
+    _arrays: ClassVar[Mapping[str, type[np.generic]]] = {}
+
+    def __post_init__(self) -> None:
+        for name, dtype in self._arrays.items():
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, frozen(value, dtype))
+
+
 def _wide(array: NDArray[Any]) -> str:
     if array.dtype.kind in "iu":
         return "<i8"
@@ -112,22 +138,49 @@ def write_archive(path: str | os.PathLike[str], archive: Archive) -> None:
         If the file exists or cannot be written.
     """
     target = Path(path)
-    if target.exists():
-        raise ModelError(f"{target} exists and is not overwritten; choose another name")
     text = json.dumps({"kind": archive.kind, "version": VERSION, "digest": archive.digest(), **archive.meta})
     entries = {name: _narrow(array) for name, array in sorted(archive.arrays.items())}
     entries[_META] = np.frombuffer(text.encode(), dtype=np.uint8)
-    # A name of its own per process: two writers never share a half-written file.
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    content = BytesIO()
+    # numpy declares its one keyword, which no entry is called, as if every entry could be meant by it.
+    np.savez_compressed(content, **entries)  # type: ignore[arg-type]
     try:
-        try:
-            with temporary.open("xb") as file:
-                np.savez_compressed(file, **entries)  # type: ignore[arg-type]
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        _write_new(target, content.getvalue())
+    except FileExistsError as error:
+        raise ModelError(f"{target} exists and is not overwritten; choose another name") from error
     except OSError as error:
         raise ModelError(f"cannot write {target}: {error}") from error
+
+
+def _write_new(target: Path, content: bytes) -> None:
+    """Write a file under a name that nobody has, or raise FileExistsError; no reader sees a part of it."""
+    if target.exists():
+        raise FileExistsError(target)
+    # A name of its own: two writers never share a half-written file.
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        _write_exclusively(temporary, content)
+        try:
+            # Unlike a renaming, a link fails if another writer was faster.
+            os.link(temporary, target)
+        except FileExistsError:
+            raise
+        except OSError:
+            # A file system without hard links, such as FAT: the name is still ours alone, but not at once whole.
+            _write_exclusively(target, content)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_exclusively(path: Path, content: bytes) -> None:
+    """Create a file and write it; leave nothing behind if that fails."""
+    with path.open("xb") as file:
+        try:
+            file.write(content)
+            file.flush()
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
 
 
 def read_archive(path: str | os.PathLike[str]) -> Archive:
@@ -173,18 +226,54 @@ def op_to_parts(op: Any, prefix: str) -> tuple[dict[str, Any], dict[str, NDArray
     return meta, arrays
 
 
-def op_from_parts(classes: Mapping[str, type[T]], meta: Mapping[str, Any], arrays: Arrays, prefix: str) -> T:
-    """Rebuild a dataclass from `op_to_parts`; `classes` are those allowed, by name."""
+def ops_to_parts(ops: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
+    """Split the operations of a network as `op_to_parts` does; their numbers start the arrays' names."""
+    parts = [op_to_parts(op, f"op{index}") for index, op in enumerate(ops)]
+    return [meta for meta, _ in parts], {name: array for _, arrays in parts for name, array in arrays.items()}
+
+
+def ops_from_parts(classes: Mapping[str, type[Any]], metas: Sequence[Mapping[str, Any]], arrays: Arrays) -> Any:
+    """Rebuild a tuple of operations from `ops_to_parts`; `classes` are those allowed, by name."""
+    return tuple(_op_from_parts(classes, meta, arrays, f"op{index}") for index, meta in enumerate(metas))
+
+
+def _op_from_parts(classes: Mapping[str, type[Any]], meta: Mapping[str, Any], arrays: Arrays, prefix: str) -> Any:
     name = meta["op"]
     if name not in classes:
         raise ModelError(f"unknown operation {name!r} in a network file; allowed: {', '.join(classes)}")
-    cls = classes[name]
     values: dict[str, Any] = {}
-    for field in fields(cls):  # type: ignore[arg-type]
+    for field in fields(classes[name]):
         key = f"{prefix}.{field.name}"
         value = arrays[key] if key in arrays else _tuples(meta[field.name])
         values[field.name] = ConvShape(**value) if isinstance(value, dict) else value
-    return cls(**values)
+    return classes[name](**values)
+
+
+@contextmanager
+def described_by(archive: Archive, kind: str, needed: str, source: str) -> Iterator[dict[str, Any]]:
+    """Give a copy of a file's JSON values to rebuild a network from; whatever fails then is the file's fault.
+
+    Parameters
+    ----------
+    archive : Archive
+    kind : str
+        What the file must hold.
+    needed : str
+        The same in messages.
+    source : str
+        The file in messages.
+
+    Raises
+    ------
+    ModelError
+        If the file holds something else, or the network cannot be rebuilt.
+    """
+    if archive.kind != kind:
+        raise ModelError(f"{source} holds a {archive.kind}, not a {needed}")
+    try:
+        yield dict(archive.meta)
+    except (AxftError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise ModelError(f"{source} does not describe a network: {error}") from error
 
 
 def _tuples(value: Any) -> Any:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
-from axft_host.nn.archive import frozen
+from axft_host.nn.archive import FrozenArrays
 from axft_host.nn.network import Flatten, MaxPool
-from axft_host.nn.shapes import Shape, conv_output, dense_output, flat_output, pool_output
+from axft_host.nn.shapes import Shape, conv_output, dense_output, flat_output, max_pool_output, pool_output
 from axft_spec.lowering import ConvShape
 
 __all__ = [
@@ -30,21 +31,11 @@ Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
 
-class _Floats:
-    """Turns the listed members of an operation into read-only float64 arrays."""
-
-    __slots__ = ()
-    _arrays: ClassVar[tuple[str, ...]] = ("weights", "bias", "weight_scales")
-
-    def __post_init__(self) -> None:
-        for name in self._arrays:
-            value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, frozen(value, np.float64))
+_FLOATS = {"weights": np.float64, "bias": np.float64, "weight_scales": np.float64}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Conv(_Floats):
+class Conv(FrozenArrays):
     """A two-dimensional convolution with a bias.
 
     Parameters
@@ -57,6 +48,8 @@ class Conv(_Floats):
         If the file holds the weights as 8-bit integers with zero point 0: the factor of each output channel.
     """
 
+    _arrays: ClassVar[Mapping[str, type[np.generic]]] = _FLOATS
+
     name: str
     shape: ConvShape
     weights: Float64
@@ -65,7 +58,7 @@ class Conv(_Floats):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Dense(_Floats):
+class Dense(FrozenArrays):
     """A matrix times a vector, with a bias.
 
     Parameters
@@ -76,6 +69,8 @@ class Dense(_Floats):
     weight_scales : ndarray of float64, shape (outputs,), or None
         As in `Conv`.
     """
+
+    _arrays: ClassVar[Mapping[str, type[np.generic]]] = _FLOATS
 
     name: str
     weights: Float64
@@ -91,7 +86,7 @@ class Relu:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class AveragePool:
+class AveragePool(FrozenArrays):
     """The sum of each window over its divisor. Padding counts as 0.
 
     Parameters
@@ -104,15 +99,14 @@ class AveragePool:
     divisors : ndarray of int64, shape `out_size`
     """
 
+    _arrays: ClassVar[Mapping[str, type[np.generic]]] = {"divisors": np.int64}
+
     name: str
     kernel: tuple[int, int]
     strides: tuple[int, int]
     pads: tuple[int, int, int, int]
     out_size: tuple[int, int]
     divisors: Int64
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "divisors", frozen(self.divisors, np.int64))
 
     @property
     def dilations(self) -> tuple[int, int]:
@@ -148,7 +142,9 @@ def float_shape(op: FloatOp, shape: Shape) -> Shape:
         return conv_output(op.name, op.shape, op.weights.shape, shape)
     if isinstance(op, Dense):
         return dense_output(op.name, op.weights.shape, shape)
-    if isinstance(op, (MaxPool, AveragePool)):
+    if isinstance(op, MaxPool):
+        return max_pool_output(op.name, op, shape)
+    if isinstance(op, AveragePool):
         return pool_output(op.name, op, shape)
     if isinstance(op, Flatten):
         return flat_output(shape)

@@ -14,7 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from axft_host.nn.archive import Archive, frozen, op_from_parts, op_to_parts, read_archive, write_archive
+from axft_host.nn.archive import (
+    Archive,
+    described_by,
+    frozen,
+    op_to_parts,
+    ops_from_parts,
+    ops_to_parts,
+    read_archive,
+    write_archive,
+)
 from axft_host.nn.float_kernels import float_kernel
 from axft_host.nn.float_ops import (
     FLOAT_CLASSES,
@@ -31,7 +40,7 @@ from axft_host.nn.float_ops import (
 from axft_host.nn.images import fit_images
 from axft_host.nn.shapes import Shape
 from axft_spec.config import ArrayConfig
-from axft_spec.errors import AxftError, ModelError
+from axft_spec.errors import ModelError
 from axft_spec.multipliers import Multiplier
 
 __all__ = [
@@ -268,12 +277,7 @@ class FloatNetwork:
         ModelError
             If the file exists or cannot be written.
         """
-        arrays: dict[str, NDArray[Any]] = {}
-        ops = []
-        for index, op in enumerate(self.ops):
-            meta, parts = op_to_parts(op, f"op{index}")
-            ops.append(meta)
-            arrays.update(parts)
+        ops, arrays = ops_to_parts(self.ops)
         compensations = []
         for index, table in enumerate(self.compensations):
             meta, _ = op_to_parts(replace(table, corrections=()), "")
@@ -299,13 +303,9 @@ class FloatNetwork:
     @classmethod
     def from_archive(cls, archive: Archive, source: str) -> FloatNetwork:
         """Rebuild from the content of a file; `source` is its name in messages."""
-        if archive.kind != KIND:
-            raise ModelError(f"{source} holds a {archive.kind}, not a {KIND}")
-        meta, arrays = dict(archive.meta), archive.arrays
-        try:
-            meta["ops"] = tuple(
-                op_from_parts(FLOAT_CLASSES, op, arrays, f"op{index}") for index, op in enumerate(meta["ops"])
-            )
+        arrays = archive.arrays
+        with described_by(archive, KIND, KIND, source) as meta:
+            meta["ops"] = ops_from_parts(FLOAT_CLASSES, meta["ops"], arrays)
             ends = np.cumsum([len(op.bias) for op in meta["ops"] if isinstance(op, (Conv, Dense))])
             meta["compensations"] = tuple(
                 Compensation(
@@ -323,5 +323,3 @@ class FloatNetwork:
             for name in ("input_shape", "input_mean", "input_std", "notices"):
                 meta[name] = tuple(meta[name])
             return cls(**meta)
-        except (AxftError, KeyError, TypeError, ValueError, IndexError) as error:
-            raise ModelError(f"{source} does not describe a network: {error}") from error

@@ -78,8 +78,7 @@ def product_terms(config: ArrayConfig) -> tuple[Term, ...]:
     See `axft_spec.multipliers`: the masked operands, less, for each row i of A that the vertical break cuts, bit i of A
     times the low bits of B.
     """
-    # The parts have 12-bit operands; narrower ones are sign-extended (see ArrayConfig.multiply).
-    multiplier, word = config.multiplier, max(config.width, 12)
+    multiplier, word = config.multiplier, config.word_bits
     terms = [(1, BitField(multiplier.omit_a, word, word), BitField(multiplier.omit_b, word, word))]
     for i in multiplier.dropped_rows(word):
         # A field that reaches the sign bit counts it as negative, so that no term needs another sign than this.

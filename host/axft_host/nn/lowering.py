@@ -88,25 +88,27 @@ def im2col_columns(activations: Array, shape: ConvShape, group: int) -> Array:
     return view.reshape(len(activations), gemm.k, gemm.m)
 
 
-def toeplitz_weights(kernel_rows: Int64, shape: ConvShape) -> Int64:
-    """Return the weight matrices of `toeplitz` for kernels of any number of channels.
+def toeplitz_weights(weights: Int64, shape: ConvShape) -> Int64:
+    """Return the weight matrices with which `toeplitz` multiplies one input channel.
 
     Parameters
     ----------
-    kernel_rows : ndarray of int64, shape (..., kernel rows, kernel columns)
+    weights : ndarray of int64, shape (outputs, kernel rows, kernel columns)
+        Of the output channels of the input channel's group.
     shape : ConvShape
 
     Returns
     -------
-    ndarray of int64, shape (..., k, n)
-        Every kernel row shifted to its columns, and zeros.
+    ndarray of int64, shape (kernel rows x padded width, outputs, out width)
+        (k, output, n): every kernel row shifted to its columns, and zeros.
     """
     rows, cols = shape.kernel
-    matrix = np.zeros((*kernel_rows.shape[:-2], rows, shape.padded_width, shape.out_width), dtype=np.int64)
-    outputs = np.arange(shape.out_width)
+    matrix = np.zeros((rows, shape.padded_width, len(weights), shape.out_width), dtype=np.int64)
+    positions = np.arange(shape.out_width)
     for x in range(cols):
-        matrix[..., outputs * shape.strides[1] + x * shape.dilations[1], outputs] = kernel_rows[..., x, None]
-    return matrix.reshape(*kernel_rows.shape[:-2], rows * shape.padded_width, shape.out_width)
+        # (out position, kernel row, output): numpy puts the axis that two index arrays share first.
+        matrix[:, positions * shape.strides[1] + x * shape.dilations[1], :, positions] = weights[:, :, x].T
+    return matrix.reshape(rows * shape.padded_width, len(weights), shape.out_width)
 
 
 def _toeplitz_rows(padded: Array, shape: ConvShape) -> Array:
@@ -143,14 +145,16 @@ def lower_conv(
             yield group, im2col_columns(activations, shape, group).transpose(0, 2, 1), own.T
         return
     padded = pad(activations, shape.pads)
-    matrices = toeplitz_weights(weights, shape)
     # Every output channel of a group reads the same activations.
     for group in range(shape.groups):
         first = group * shape.group_inputs
+        outputs = range(group * shape.group_outputs, (group + 1) * shape.group_outputs)
+        own = weights[outputs.start : outputs.stop]
         rows = [_toeplitz_rows(padded[:, first + channel], shape) for channel in range(shape.group_inputs)]
-        for out_channel in range(group * shape.group_outputs, (group + 1) * shape.group_outputs):
-            for channel, a in enumerate(rows):
-                yield out_channel * shape.group_inputs + channel, a, matrices[out_channel, channel]
+        matrices = [toeplitz_weights(own[:, channel], shape) for channel in range(shape.group_inputs)]
+        for index, out_channel in enumerate(outputs):
+            for channel, (a, matrix) in enumerate(zip(rows, matrices, strict=True)):
+                yield out_channel * shape.group_inputs + channel, a, matrix[:, index]
 
 
 def assemble_conv(psums: Iterable[Int64], shape: ConvShape, lowering: str) -> Int64:

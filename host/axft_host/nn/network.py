@@ -6,25 +6,36 @@ shape (images, n). Conv and Dense run on the array; everything else is the host'
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
-from axft_host.nn.archive import Archive, frozen, op_from_parts, op_to_parts, read_archive, write_archive
+from axft_host.nn.archive import (
+    Archive,
+    FrozenArrays,
+    described_by,
+    frozen,
+    ops_from_parts,
+    ops_to_parts,
+    read_archive,
+    write_archive,
+)
 from axft_host.nn.images import fit_images
-from axft_host.nn.shapes import Shape, conv_output, dense_output, flat_output, pool_output
+from axft_host.nn.shapes import Shape, conv_output, dense_output, flat_output, max_pool_output, pool_output
 from axft_spec.config import ArrayConfig
-from axft_spec.errors import AxftError, ModelError
+from axft_spec.errors import ModelError
 from axft_spec.lowering import ConvShape, GemmShape, conv_gemms, dense_gemms
 from axft_spec.multipliers import Multiplier
-from axft_spec.numeric import signed_range
+from axft_spec.numeric import REQUANT_BITS, signed_range
 
 __all__ = [
     "KIND",
+    "LARGEST_BIAS",
     "AveragePool",
     "Clip",
     "Conv",
@@ -44,19 +55,17 @@ Int64 = NDArray[np.int64]
 KIND = "network"
 
 
-class _Integers:
-    """Turns the listed members of an operation into read-only int64 arrays."""
+#: Largest magnitude of a bias; one beyond it means that the weights are as good as zero.
+LARGEST_BIAS = 2**50
 
-    __slots__ = ()
-    _arrays: ClassVar[tuple[str, ...]] = ()
+#: The last shift with which half of what is shifted out is still an int64.
+_LARGEST_SHIFT = 62
 
-    def __post_init__(self) -> None:
-        for name in self._arrays:
-            object.__setattr__(self, name, frozen(getattr(self, name), np.int64))
+_WEIGHTS = {"weights": np.int64, "bias": np.int64}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Conv(_Integers):
+class Conv(FrozenArrays):
     """A two-dimensional convolution on the array; yields accumulators with their bias.
 
     Parameters
@@ -68,7 +77,7 @@ class Conv(_Integers):
         At accumulator scale, added on the host.
     """
 
-    _arrays: ClassVar[tuple[str, ...]] = ("weights", "bias")
+    _arrays: ClassVar[Mapping[str, type[np.generic]]] = _WEIGHTS
 
     name: str
     shape: ConvShape
@@ -86,7 +95,7 @@ class Conv(_Integers):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Dense(_Integers):
+class Dense(FrozenArrays):
     """A matrix times a vector on the array; yields accumulators with their bias.
 
     Parameters
@@ -97,7 +106,7 @@ class Dense(_Integers):
         At accumulator scale, added on the host.
     """
 
-    _arrays: ClassVar[tuple[str, ...]] = ("weights", "bias")
+    _arrays: ClassVar[Mapping[str, type[np.generic]]] = _WEIGHTS
 
     name: str
     weights: Int64
@@ -167,20 +176,24 @@ class Flatten:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Requantise(_Integers):
+class Requantise(FrozenArrays):
     """Accumulators or sums to operands: ``clip((acc * M + 2**(shift-1)) >> shift, low, high)``.
 
     Parameters
     ----------
     name : str
     multipliers : ndarray of int64
-        M; broadcast against (channels, height, width) of a map or (n,) of a vector.
+        M, at least 0 and below ``2**REQUANT_BITS[acc_bits]`` of `axft_spec.numeric`. On a map of shape (channels,
+        height, width): one for all, one per channel, shape (channels, 1, 1), or one per position, shape (channels,
+        height, width), or (1, height, width) for the same in all channels. On a vector of shape (n,): one for all,
+        or shape (n,). One for all has as many axes as the value, or none.
     shift : int
+        From 1 to 62.
     low, high : int
         Inclusive limits; a fused ReLU is ``low = 0``.
     """
 
-    _arrays: ClassVar[tuple[str, ...]] = ("multipliers",)
+    _arrays: ClassVar[Mapping[str, type[np.generic]]] = {"multipliers": np.int64}
 
     name: str
     multipliers: Int64
@@ -215,7 +228,9 @@ def output_shape(op: Op, shape: Shape) -> Shape:
         return conv_output(op.name, op.shape, op.weights.shape, shape)
     if isinstance(op, Dense):
         return dense_output(op.name, op.weights.shape, shape)
-    if isinstance(op, (MaxPool, AveragePool)):
+    if isinstance(op, MaxPool):
+        return max_pool_output(op.name, op, shape)
+    if isinstance(op, AveragePool):
         return pool_output(op.name, op, shape)
     if isinstance(op, Flatten):
         return flat_output(shape)
@@ -349,12 +364,8 @@ class Network:
         write_archive(path, self._archive())
 
     def _archive(self) -> Archive:
-        arrays: dict[str, NDArray[Any]] = {"input_table": self.input_table}
-        ops = []
-        for index, op in enumerate(self.ops):
-            meta, parts = op_to_parts(op, f"op{index}")
-            ops.append(meta)
-            arrays.update(parts)
+        ops, arrays = ops_to_parts(self.ops)
+        arrays["input_table"] = self.input_table
         names = ("name", "width", "operand_a", "rounding", "compensated", "config_name")
         values = {name: getattr(self, name) for name in (*names, "score_scale", "source_digest")}
         values |= {"input_shape": list(self.input_shape), "notices": list(self.notices)}
@@ -374,19 +385,12 @@ class Network:
     @classmethod
     def from_archive(cls, archive: Archive, source: str) -> Network:
         """Rebuild from the content of a file; `source` is its name in messages."""
-        if archive.kind != KIND:
-            raise ModelError(f"{source} holds a {archive.kind}, not a compiled {KIND}")
-        meta = dict(archive.meta)
-        try:
+        with described_by(archive, KIND, f"compiled {KIND}", source) as meta:
             meta["multiplier"] = Multiplier.from_json(meta["multiplier"])
-            meta["ops"] = tuple(
-                op_from_parts(_CLASSES, op, archive.arrays, f"op{index}") for index, op in enumerate(meta["ops"])
-            )
+            meta["ops"] = ops_from_parts(_CLASSES, meta["ops"], archive.arrays)
             meta["input_shape"] = tuple(meta["input_shape"])
             meta["notices"] = tuple(meta["notices"])
             return cls(**meta, input_table=archive.arrays["input_table"])
-        except (AxftError, KeyError, TypeError, ValueError, IndexError) as error:
-            raise ModelError(f"{source} does not describe a network: {error}") from error
 
 
 def _check(network: Network) -> None:
@@ -406,29 +410,39 @@ def _check(network: Network) -> None:
             if op.bias.shape != (op.outputs,):
                 raise ModelError(f"{op.name}: bias must have the shape {(op.outputs,)}, not {op.bias.shape}")
             _check_range(f"{op.name}: weights", op.weights, low, high)
+            _check_range(f"{op.name}: bias", op.bias, -LARGEST_BIAS, LARGEST_BIAS)
             operands = False
         elif isinstance(op, AveragePool):
             operands = False
         elif isinstance(op, Requantise):
-            _check_requantise(op, before, low, high)
+            _check_requantise(op, before, network.config)
             operands = True
     if len(shape) != 1:
         raise ModelError(f"the output must be a vector, not a value of shape {shape}")
     if not network.multiplying_layers:
         raise ModelError("a network must have at least one layer that multiplies (Conv or Dense)")
+    if not (math.isfinite(network.score_scale) and network.score_scale > 0):
+        raise ModelError(f"score_scale must be finite and positive, not {network.score_scale}")
 
 
-def _check_requantise(op: Requantise, shape: Shape, low: int, high: int) -> None:
-    try:
-        fits = np.broadcast_shapes(op.multipliers.shape, shape) == shape
-    except ValueError:
-        fits = False
-    if not fits:
-        given = op.multipliers.shape
-        raise ModelError(f"{op.name}: multipliers of shape {given} do not fit a value of shape {shape}")
-    _check_range(f"{op.name}: multipliers", op.multipliers, 0, 2**31)
-    if not (1 <= op.shift <= 62 and low <= op.low <= op.high <= high):
-        raise ModelError(f"{op.name}: shift {op.shift}, limits {op.low} and {op.high} are out of range")
+def _check_requantise(op: Requantise, shape: Shape, config: ArrayConfig) -> None:
+    one = (1,) * len(shape)
+    # Stated one by one: numpy would also broadcast along the last axes of a map, which are its rows and columns.
+    allowed = [(), one, shape] if len(shape) == 1 else [(), one, (shape[0], 1, 1), (1, *shape[1:]), shape]
+    given = op.multipliers.shape
+    if given not in allowed:
+        choices = ", ".join(map(str, dict.fromkeys(allowed)))
+        raise ModelError(
+            f"{op.name}: multipliers of shape {given} do not fit a value of shape {shape}; allowed: {choices}"
+        )
+    _check_range(f"{op.name}: multipliers", op.multipliers, 0, (1 << REQUANT_BITS[config.acc_bits]) - 1)
+    if not 1 <= op.shift <= _LARGEST_SHIFT:
+        raise ModelError(f"{op.name}: shift must lie between 1 and {_LARGEST_SHIFT}, not {op.shift}")
+    low, high = signed_range(config.width)
+    if not low <= op.low <= op.high <= high:
+        raise ModelError(
+            f"{op.name}: limits must lie between {low} and {high}, the lower one first, not {op.low} and {op.high}"
+        )
 
 
 def _check_range(what: str, values: Int64, low: int, high: int) -> None:

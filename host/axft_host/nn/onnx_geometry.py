@@ -18,6 +18,8 @@ __all__ = ["Windows", "find_windows"]
 
 Int64 = NDArray[np.int64]
 
+_SAME = ("SAME_UPPER", "SAME_LOWER")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
@@ -33,6 +35,8 @@ class Windows:
         For every window along rows, along columns: its elements that lie on the map.
     reached : (ndarray, ndarray)
         The same, elements on the file's own padding included.
+    auto_pad : str
+        As in the file.
     """
 
     kernel: tuple[int, int]
@@ -42,6 +46,12 @@ class Windows:
     out_size: tuple[int, int]
     filled: tuple[Int64, Int64]
     reached: tuple[Int64, Int64]
+    auto_pad: str
+
+    @property
+    def same(self) -> bool:
+        """Whether the file leaves the padding to the size of the map."""
+        return self.auto_pad in _SAME
 
     def divisors(self, include_pad: bool) -> Int64:
         """Return the elements that an average counts in each window, shape `out_size`."""
@@ -97,6 +107,7 @@ def find_windows(attributes: Mapping[str, Any], size: tuple[int, int], kernel: t
         out_size=(rows.out, columns.out),
         filled=(counts[0][0], counts[1][0]),
         reached=(counts[0][1], counts[1][1]),
+        auto_pad=auto_pad,
     )
 
 
@@ -116,7 +127,7 @@ class _Axis:
 
 def _axis(size: int, window: tuple[int, int], pads: tuple[int, int], auto_pad: str, ceil_mode: bool) -> _Axis:
     reach, stride = window
-    if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
+    if auto_pad in _SAME:
         out = -(-size // stride)
         total = max((out - 1) * stride + reach - size, 0)
         small, large = total // 2, total - total // 2

@@ -21,6 +21,9 @@ from axft_spec.lowering import ConvShape
 
 __all__ = ["SUPPORTED", "add_node"]
 
+#: Ends the message about windows that ONNX defines and onnxruntime lays elsewhere.
+_AMBIGUOUS = "is not supported, because programs disagree about it; give pads instead"
+
 Float64 = NDArray[np.float64]
 
 
@@ -218,8 +221,8 @@ def _kernel(node: Node) -> tuple[int, int]:
 def _max_pool(chain: Chain, node: Node, inputs: list[Input]) -> None:
     _, height, width = chain.map_shape()
     windows = find_windows(node.attributes, (height, width), _kernel(node))
-    if windows.divisors(include_pad=False).min() < 1:
-        raise ModelError("a window lies on padding alone")
+    if windows.same and windows.dilations != (1, 1):
+        raise ModelError(f"auto_pad={windows.auto_pad} with dilations {windows.dilations} {_AMBIGUOUS}")
     chain.emit(
         MaxPool(
             name=node.name,
@@ -237,6 +240,9 @@ def _average_pool(chain: Chain, node: Node, inputs: list[Input]) -> None:
     windows = find_windows(node.attributes, (height, width), _kernel(node))
     if windows.dilations != (1, 1):
         raise ModelError("an average pooling with dilations is not supported")
+    if windows.same and any(s > k for s, k in zip(windows.strides, windows.kernel, strict=True)):
+        what = f"strides {windows.strides} larger than the kernel {windows.kernel}"
+        raise ModelError(f"auto_pad={windows.auto_pad} with {what} {_AMBIGUOUS}")
     divisors = windows.divisors(bool(node.attributes.get("count_include_pad", 0)))
     if divisors.min() < 1:
         raise ModelError("a window lies on padding alone")
@@ -320,6 +326,10 @@ def _dropout(chain: Chain, node: Node, inputs: list[Input]) -> None:
 def _softmax(chain: Chain, node: Node, inputs: list[Input]) -> None:
     if len(chain.view) != 1:
         raise ModelError(f"it needs one vector per image, not a value of shape {chain.view}")
+    # Before opset 13 the default was 1, since then it is -1; of one vector per image, both are the classes.
+    axis = int(node.attributes.get("axis", -1))
+    if axis not in (1, -1):
+        raise ModelError(f"axis must be that of the classes, 1 or -1, not {axis}")
     chain.finish(node.name)
 
 

@@ -8,18 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from axft_host.nn.inference import add_bias, apply_host_op
+from axft_host.nn.inference import add_bias
 from axft_host.nn.kernels import WeightPlanes
 from axft_host.nn.lowering import im2col_columns
-from axft_host.nn.network import Conv, Dense, Network
+from axft_host.nn.network import Conv, Dense
 from axft_spec.config import ArrayConfig
 
-__all__ = ["PreparedLayer", "evaluate"]
+__all__ = ["PreparedLayer"]
 
 Int64 = NDArray[np.int64]
-
-#: Images per pass of `evaluate`: their patches stay in a processor's cache.
-_BATCH = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,27 +63,3 @@ class PreparedLayer:
             parts.append(planes.psums(planes.matrix @ im2col_columns(maps, stacked, 0)))
         sums = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
         return add_bias(op, sums.reshape(len(values), op.outputs, op.shape.out_height, op.shape.out_width))
-
-
-def evaluate(network: Network, images: NDArray[np.uint8]) -> Int64:
-    """Run images through a network on an array without faults.
-
-    Parameters
-    ----------
-    network : Network
-    images : ndarray of uint8, shape (n, channels, height, width)
-
-    Returns
-    -------
-    ndarray of int64, shape (n, classes)
-        Final accumulators, those of `run_network` with the lowering ``im2col``.
-    """
-    config = network.config
-    layers = [PreparedLayer.prepare(op, config) if isinstance(op, (Conv, Dense)) else None for op in network.ops]
-    results = []
-    for start in range(0, max(len(images), 1), _BATCH):
-        values = network.quantise_images(images[start : start + _BATCH])
-        for op, layer in zip(network.ops, layers, strict=True):
-            values = apply_host_op(op, values) if layer is None else layer.accumulators(values)
-        results.append(values)
-    return np.concatenate(results)

@@ -23,7 +23,7 @@ from axft_host.nn.prepared import PreparedLayer
 from axft_spec.config import PRESETS, ArrayConfig
 from axft_spec.errors import ConfigError, ModelError, unknown_name
 from axft_spec.multipliers import EXACT
-from axft_spec.numeric import Requantiser, quantise_pixels, quantise_signed, signed_range, unsigned_range
+from axft_spec.numeric import choose_requantisation, quantise_pixels, quantise_signed, signed_range, unsigned_range
 
 __all__ = ["ROUNDINGS", "check_rounding", "measure_corrections", "quantise"]
 
@@ -35,8 +35,6 @@ Pixels = NDArray[np.uint8]
 ROUNDINGS = ("multiplier", "paper")
 
 _ASK_FOR_IMAGES = "give --calibration DATA (training images, never those the accuracy is measured on)"
-#: A bias beyond this means that the weights are as good as zero.
-_LARGEST_BIAS = 2**50
 #: Images per pass when errors are measured; bounds the memory that lowering takes.
 _BATCH = 100
 
@@ -319,7 +317,7 @@ class _Compiler:
         # (outputs,) or (1,), then shaped to broadcast against a map.
         scales = self.scale * weight_scales
         bias = np.rint(op.bias / scales)
-        if not np.all(np.abs(bias) < _LARGEST_BIAS):
+        if not np.all(np.abs(bias) <= network.LARGEST_BIAS):
             raise ModelError(f"{op.name}: the bias is more than 2**50 times as large as a product")
         layer = self._layer(op, weights, bias.astype(np.int64))
         self._warn_of_wrapping(op.name, weights)
@@ -373,7 +371,7 @@ class _Compiler:
         # A range of zero: the layer is always 0, and so is the factor.
         factors = scales / scale if scale else np.zeros_like(scales)
         try:
-            multipliers, shift = Requantiser.choose(factors, self.config.acc_bits, largest)
+            multipliers, shift = choose_requantisation(factors, self.config.acc_bits, largest)
         except ConfigError as error:
             raise ModelError(f"{step.op.name}: {error}") from error
         name = f"{step.op.name}.requantise"

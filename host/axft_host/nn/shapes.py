@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from axft_host.nn.pooling import PoolGeometry
 from axft_spec.errors import ModelError
 from axft_spec.lowering import ConvShape
 
-__all__ = ["Shape", "conv_output", "dense_output", "flat_output", "pool_output"]
+__all__ = ["Shape", "conv_output", "dense_output", "flat_output", "max_pool_output", "pool_output"]
 
 Shape = tuple[int, ...]
 
@@ -51,6 +53,20 @@ def pool_output(name: str, pool: PoolGeometry, value: Shape) -> Shape:
             given = f"{pool.out_size} windows of {pool.kernel}"
             raise ModelError(f"{name}: {given} do not fit into a value of shape {value}")
     return (value[0], *pool.out_size)
+
+
+def max_pool_output(name: str, pool: PoolGeometry, value: Shape) -> Shape:
+    """Return the shape of a map pooled to its largest values: every window must reach one."""
+    result = pool_output(name, pool, value)
+    for axis in (0, 1):
+        first = np.arange(pool.out_size[axis])[:, None] * pool.strides[axis] - pool.pads[axis]
+        places = first + np.arange(pool.kernel[axis]) * pool.dilations[axis]
+        if not ((places >= 0) & (places < value[1 + axis])).any(axis=1).all():
+            raise ModelError(
+                f"{name}: a window of {pool.kernel} with pads {pool.pads} lies on padding alone; each must have an "
+                f"element of the value of shape {value}"
+            )
+    return result
 
 
 def flat_output(value: Shape) -> Shape:

@@ -246,6 +246,12 @@ def rules() -> dict[str, list[dict]]:
             (("product", 1, 1, 10), ("psum", 1, 1, 12), ("activation", 1, 0, 2)),
         )
     ]
+    every["several_bits"] += [
+        solve(make((3, 2), operands(9, 3, 4, 2), fault(kind, *line, window=span)), states=True)
+        for kind in ("flip", "stuck_at_1")
+        for line in ((("weight", 0, 1, 6), ("weight", 1, 1, 6)), (("activation", 1, 0, 3), ("activation", 1, 1, 3)))
+        for span in ((0, 0, 7), (0, 2, 2))
+    ]
     corner = {"activations": [[-32768] * 513], "weights": [[-32768]] * 513}
     every["wrap"] = [
         solve(make((1, 1), corner, width=16), states=False),

@@ -13,7 +13,7 @@ from axft_spec.config import ArrayConfig
 from axft_spec.faults import FaultKind, FaultSpace, Site, draw_faults, parse_fault
 from axft_spec.lowering import LOWERINGS
 from axft_spec.multipliers import find_multiplier
-from support.random_cases import random_network
+from support.random_networks import random_network
 
 
 def small_workload(seed: int, lowering: str, part: str = "34P") -> Workload:

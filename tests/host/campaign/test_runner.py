@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 import sqlite3
 from pathlib import Path
 
@@ -169,6 +170,27 @@ def test_failure_keeps_what_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert store.meta()["state"] == "interrupted"
         done = [row for row in store.rows() if not row.certain]
         assert len(done) == calls[1] + calls[2]
+
+
+@pytest.mark.parametrize("broken", ["start", "close"])
+def test_progress_that_cannot_be_shown_leaves_no_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """As with a stderr that nobody reads any more; the store says how far it came."""
+
+    def fail(self: Recorder, *pairs: int) -> None:
+        raise BrokenPipeError("stderr is gone")
+
+    monkeypatch.setattr(Recorder, broken, fail)
+    before = set(multiprocessing.active_children())
+    with pytest.raises(BrokenPipeError, match="stderr is gone"):
+        run_campaign(small_plan(tmp_path, faults={"faults": 192}, workers=2), tmp_path / "result", Recorder())
+    left = set(multiprocessing.active_children()) - before
+    for process in left:
+        process.join(10)
+    assert not any(process.is_alive() for process in left)
+    with ResultStore.open(tmp_path / "result") as store:
+        assert store.meta()["state"] == ("interrupted" if broken == "start" else "complete")
 
 
 def test_batches_cover_the_list_in_order() -> None:

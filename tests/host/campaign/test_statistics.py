@@ -142,6 +142,14 @@ def test_listed_faults_are_a_census_of_themselves() -> None:
     assert of([0.0, 1.0, 0.5], Population(size=None, certain=None)) == Interval(0.5, 0.5, 0.5)
 
 
+def test_part_of_a_listed_census_bounds_what_the_rest_may_do() -> None:
+    """Three of five are done: the other two may be critical on no image or on all of them."""
+    interval = of([0.0, 1.0, 0.5], Population(size=None, certain=None, listed=5))
+    assert interval == Interval(0.5, 1.5 / 5, 3.5 / 5)
+    whole = Population(size=None, certain=None, listed=3)
+    assert of([0.0, 1.0, 0.5], whole) == Interval(0.5, 0.5, 0.5)
+
+
 def test_certain_faults_enter_exactly() -> None:
     """Their number in the space counts, not their number in the sample: half of 100 here, two of four drawn or not."""
     population = Population(size=100, certain=50)

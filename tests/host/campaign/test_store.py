@@ -16,7 +16,7 @@ from axft_host.campaign.outcome import Status
 from axft_host.campaign.records import FaultRow, Golden, Provenance
 from axft_host.campaign.runner import run_campaign
 from axft_host.campaign.schema import FAULT_COLUMNS, SCHEMA_VERSION
-from axft_host.campaign.store import STORE_NAME, ResultStore, make_result_dir, store_path
+from axft_host.campaign.store import STORE_NAME, ResultStore, _lacks_access, make_result_dir, store_path
 from axft_spec.errors import StoreError
 from axft_spec.faults import parse_fault
 from support.small_campaign import small_plan
@@ -271,12 +271,49 @@ def test_store_on_read_only_media_can_be_read(tmp_path: Path) -> None:
         tmp_path.chmod(0o755)
 
 
-def test_store_in_a_directory_without_write_access_is_read_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The same, as far as it can be shown to every user."""
-    make_store(tmp_path / STORE_NAME)
-    monkeypatch.setattr("axft_host.campaign.store.os.access", lambda path, mode: False)
+def without_shm(path: Path) -> None:
+    """Make it impossible for every user, as on read-only media, to create ``-shm``: a link to nowhere is there."""
+    path.with_name(f"{path.name}-shm").symlink_to(path.parent / "nowhere" / "shm")
+
+
+def test_store_that_lacks_its_shm_is_read_as_it_is(tmp_path: Path) -> None:
+    """All rows are in the file itself."""
+    without_shm(make_store(tmp_path / STORE_NAME))
     with ResultStore.open(tmp_path) as store:
         assert list(store.rows()) == rows()
-        assert [file.name for file in tmp_path.iterdir()] == [STORE_NAME]
+
+
+def test_rows_in_a_wal_that_cannot_be_used_are_not_left_out(tmp_path: Path) -> None:
+    """As in a copy of a store that was being written, on read-only media."""
+    with ResultStore.create(tmp_path / STORE_NAME, provenance(), golden()) as store:
+        store.add(rows())
+        copy = tmp_path / "copy"
+        copy.mkdir()
+        for name in (STORE_NAME, f"{STORE_NAME}-wal"):
+            (copy / name).write_bytes((tmp_path / name).read_bytes())
+    without_shm(copy / STORE_NAME)
+    with pytest.raises(StoreError, match=rf"some of its rows are still in {STORE_NAME}-wal, .* copy both files"):
+        ResultStore.open(copy)
+    (copy / f"{STORE_NAME}-shm").unlink()
+    with ResultStore.open(copy) as store:
+        assert list(store.rows()) == rows()
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "expected"),
+    [
+        ("unable to open database file", None, True),
+        ("attempt to write a readonly database", None, True),
+        ("database is locked", None, False),
+        ("no such table: unable to open database file", None, False),
+        ("", 14, True),
+        ("", 8 + (6 << 8), True),  # SQLITE_READONLY_DIRECTORY
+        ("unable to open database file", 11, False),
+    ],
+)
+def test_lack_of_access_is_told_by_code_or_by_text(text: str, code: int | None, expected: bool) -> None:
+    """The code alone where Python tells it."""
+    error = sqlite3.OperationalError(text)
+    if code is not None:
+        error.sqlite_errorcode = code
+    assert _lacks_access(error) is expected

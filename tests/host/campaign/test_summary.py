@@ -12,7 +12,7 @@ from axft_host.campaign.outcome import Status
 from axft_host.campaign.records import FaultRow, Golden, Provenance
 from axft_host.campaign.runner import run_campaign
 from axft_host.campaign.store import STORE_NAME, ResultStore
-from axft_host.campaign.summary import summarise
+from axft_host.campaign.summary import json_without_outcomes, summarise
 from axft_spec.config import ArrayConfig
 from axft_spec.errors import StoreError
 from axft_spec.faults import parse_fault
@@ -24,6 +24,7 @@ def write(directory: Path, codes: list[list[int]], certain: int = 0, **about: ob
     images = len(codes[0])
     labels = np.zeros(images, dtype=np.int64)
     golden = Golden(image_ids=labels, labels=labels, predictions=labels)
+    directory.mkdir(exist_ok=True)
     faults = [parse_fault(f"weight:r{index}:c0:b6:sa1") for index in range(len(codes) + certain)]
     rows = [
         FaultRow.of(index, faults[index], np.array(row, dtype=np.uint8), correct=images - row.count(2), activated=index)
@@ -56,6 +57,23 @@ def test_rates_of_listed_faults_are_their_means(tmp_path: Path) -> None:
     assert summary.faulty_accuracy == 11 / 16
     assert (summary.faults, summary.images, summary.pairs, summary.pairs_per_second) == (4, 4, 16, 8.0)
     assert (summary.certain_masked, summary.activated, summary.activated_faults) == (1, 3, 2)
+
+
+def test_listed_faults_that_did_not_run_may_be_anything(tmp_path: Path) -> None:
+    """Two of a list of five are done: no census, and no sample either."""
+    summary = summarise(write(tmp_path, [[0, 0, 0, 0], [0, 0, 1, 2]], faults=5))
+    assert summary.critical.rate == 1 / 8
+    assert (summary.critical.low, summary.critical.high) == (0.25 / 5, 3.25 / 5)
+    assert (summary.masked.low, summary.masked.high) == (1.5 / 5, 4.5 / 5)
+    assert summary.interval_method == "bounds over the listed faults, those not run may be anything"
+
+
+def test_first_faults_of_a_drawn_list_are_a_smaller_sample(tmp_path: Path) -> None:
+    """Their interval is that of a list of this length."""
+    codes = [[0, 0], [2, 2], [0, 2]]
+    part = summarise(write(tmp_path / "part", codes, faults=60, space_size=400, space_certain=0))
+    whole = summarise(write(tmp_path / "whole", codes, space_size=400, space_certain=0))
+    assert (part.critical, part.interval_method) == (whole.critical, whole.interval_method)
 
 
 def test_certain_faults_of_the_space_weigh_exactly(tmp_path: Path) -> None:
@@ -121,3 +139,22 @@ def test_result_without_outcomes_says_so(tmp_path: Path) -> None:
     ResultStore.create(tmp_path / STORE_NAME, Provenance(**values), golden).close()
     with pytest.raises(StoreError, match="holds no outcomes"):
         summarise(tmp_path)
+
+
+def keys(value: object) -> object:
+    """Return the keys of nested objects."""
+    return {name: keys(part) for name, part in value.items()} if isinstance(value, dict) else None
+
+
+def test_document_without_outcomes_has_the_keys_of_any_other(tmp_path: Path) -> None:
+    """With null for what is not known."""
+    labels = np.zeros(2, dtype=np.int64)
+    golden = Golden(image_ids=labels, labels=labels, predictions=labels)
+    summary = summarise(write(tmp_path / "done", [[0, 0]]))
+    with ResultStore.create(tmp_path / STORE_NAME, summary.provenance, golden) as store:
+        store.finish(complete=False, seconds=0.5)
+    value = json.loads(json.dumps(json_without_outcomes(tmp_path)))
+    assert keys(value) == keys(summary.to_json())
+    assert (value["state"], value["faults"], value["pairs"], value["faults_listed"]) == ("interrupted", 0, 0, 1)
+    assert value["outcomes"]["critical"] == {"rate": None, "low": None, "high": None}
+    assert (value["outcomes"]["ok"], value["faulty_accuracy"], value["interval_method"]) == (None, None, None)

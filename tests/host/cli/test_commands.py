@@ -7,7 +7,8 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from click.testing import Result
 
 from axft_host.campaign.plan import EXPLAINED_IMAGES
+from axft_host.campaign.records import FaultRow
 from axft_host.campaign.store import ResultStore
 from axft_host.nn.network import Network
 from axft_spec.config import PRESETS
@@ -144,6 +146,23 @@ def test_transient_faults_are_drawn_from_the_schedule(run_json: RunJson, place: 
     assert all(window is not None and window.cycles == 1 for window in windows)
     value = run_json(f"{INJECT} --fault-list f.jsonl --out r")
     assert (value["transient"], value["fault_space"]) == (True, drawn["fault_space"])
+
+
+def test_interrupted_before_the_first_fault_prints_a_document(
+    run: Run, monkeypatch: pytest.MonkeyPatch, place: Path
+) -> None:
+    """Exit code 130; nothing is known but what was to run."""
+
+    def interrupted(*arguments: object) -> Iterator[list[FaultRow]]:
+        signal.raise_signal(signal.SIGINT)
+        yield from ()
+
+    monkeypatch.setattr("axft_host.campaign.runner.run_batches_here", interrupted)
+    result = run(f"{INJECT} --faults 20 --out r --json", 130)
+    value = json.loads(result.stdout)
+    assert (value["state"], value["faults"], value["faults_listed"]) == ("interrupted", 0, 20)
+    assert value["outcomes"]["masked"]["rate"] is None
+    assert "interrupted: 0 of 20 faults are done and kept in r/campaign.sqlite" in result.stderr
 
 
 def test_inject_leaves_a_result_under_a_new_name(run_json: RunJson, place: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from axft_host.nn.inference import apply_host_op, layer_gemms, plain_gemm, run_network
 from axft_host.nn.network import AveragePool, Clip, Conv, Dense, Flatten, MaxPool, Network, Requantise
-from axft_host.nn.prepared import PreparedLayer, evaluate
+from axft_host.nn.prepared import PreparedLayer
 from axft_host.nn.quantise import quantise
 from axft_spec.config import ArrayConfig, find_preset
 from axft_spec.lowering import LOWERINGS, conv_by_gemms, lower_conv
@@ -57,7 +57,7 @@ def slow_network(network: Network, image: np.ndarray, lowering: str) -> np.ndarr
 @pytest.mark.parametrize("lowering", LOWERINGS)
 @pytest.mark.parametrize("preset", ["Baseline", "8P", "2PT", "2R5", "34P"])
 def test_run_network_equals_the_definitions(preset: str, lowering: str) -> None:
-    """A network with every operation, on noise; the prepared path gives the same."""
+    """A network with every operation, on noise."""
     source = varied_network(np.random.default_rng(4), input_mean=(0.2, 0.3), input_std=(0.5, 0.7))
     images = random_images(np.random.default_rng(5), (2, 12, 10), 3)
     network = quantise(source.calibrated(images, "noise"), find_preset(preset).config)
@@ -66,7 +66,6 @@ def test_run_network_equals_the_definitions(preset: str, lowering: str) -> None:
     expected = np.stack([slow_network(network, image, lowering) for image in quantised])
     assert result.tolist() == expected.tolist()
     assert len(np.unique(expected)) > 5
-    assert evaluate(network, images).tolist() == expected.tolist()
 
 
 def test_run_network_hands_out_every_gemm_in_order() -> None:

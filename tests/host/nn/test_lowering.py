@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from axft_host.nn.lowering import assemble_conv, im2col_columns, lower_conv, pad
+from axft_host.nn.lowering import assemble_conv, im2col_columns, lower_conv, pad, toeplitz_weights
 from axft_spec import lowering as definition
 from axft_spec.lowering import LOWERINGS, ConvShape
 from support.networks import random_conv_shape
@@ -29,6 +29,17 @@ def test_lower_conv_equals_definition(lowering: str, seed: int) -> None:
             assert w.tolist() == expected_w.tolist()
         psums = [a @ w for _, a, w in expected]
         assert maps[number].tolist() == definition.conv_by_gemms(psums, shape, lowering).tolist()
+
+
+def test_toeplitz_weights_by_hand() -> None:
+    """Two outputs, a kernel of 1 x 2, stride 2 on a padded width of 5: a row moves by 2 per position."""
+    shape = ConvShape(
+        in_channels=1, height=1, width=4, out_channels=2, kernel=(1, 2), strides=(1, 2), pads=(0, 0, 0, 1)
+    )
+    matrix = toeplitz_weights(np.array([[[1, 2]], [[3, 4]]]), shape)
+    assert matrix.shape == (5, 2, 2)
+    assert matrix[:, 0].T.tolist() == [[1, 2, 0, 0, 0], [0, 0, 1, 2, 0]]
+    assert matrix[:, 1].T.tolist() == [[3, 4, 0, 0, 0], [0, 0, 3, 4, 0]]
 
 
 def test_im2col_columns_keeps_the_type() -> None:

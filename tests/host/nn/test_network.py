@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,6 +128,39 @@ def test_save_does_not_overwrite(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_save_does_not_overwrite_a_file_that_appears_while_it_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """Another writer finishes between the check and the end, with hard links and without."""
+    path = tmp_path / "tiny.npz"
+    link = os.link
+
+    def late(source: Path, target: Path) -> None:
+        path.write_bytes(b"theirs")
+        if not links:
+            raise OSError(errno.EPERM, "no hard links here")
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", late)
+    with pytest.raises(ModelError, match=r"tiny\.npz exists and is not overwritten"):
+        tiny_network().save(path)
+    assert path.read_bytes() == b"theirs"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_save_works_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on FAT, which SD cards have."""
+
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(errno.EPERM, "no hard links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    tiny_network().save(tmp_path / "tiny.npz")
+    assert same(tiny_network(), Network.load(tmp_path / "tiny.npz"))
+    assert list(tmp_path.iterdir()) == [tmp_path / "tiny.npz"]
+
+
 def test_save_into_missing_directory_is_an_error(tmp_path: Path) -> None:
     """The message names the file."""
     with pytest.raises(ModelError, match=r"cannot write .*missing/tiny\.npz"):
@@ -213,8 +249,17 @@ def test_load_of_missing_file_says_so(tmp_path: Path) -> None:
         ({"ops": with_op(0, bias=np.zeros(3))}, r"conv: bias must have the shape \(2,\)"),
         ({"ops": with_op(1, multipliers=np.zeros((3, 1, 1)))}, "requantise: multipliers of shape"),
         ({"ops": with_op(1, multipliers=np.full((1, 1, 1), -1))}, "requantise: multipliers must lie between"),
-        ({"ops": with_op(1, shift=0)}, "requantise: shift 0"),
-        ({"ops": with_op(1, high=128)}, "limits 0 and 128 are out of range"),
+        ({"ops": with_op(1, multipliers=np.full((), 2**31))}, f"requantise: .* between 0 and {2**31 - 1}, not {2**31}"),
+        ({"ops": with_op(1, shift=0)}, "requantise: shift must lie between 1 and 62, not 0"),
+        ({"ops": with_op(1, shift=63)}, "requantise: shift must lie between 1 and 62, not 63"),
+        ({"ops": with_op(1, high=128)}, "requantise: limits must lie between -128 and 127, .* not 0 and 128"),
+        ({"ops": with_op(1, low=5, high=4)}, "the lower one first, not 5 and 4"),
+        ({"ops": with_op(0, bias=[2**50 + 1, 0])}, f"conv: bias must lie between -{2**50} and {2**50}, not 0 to"),
+        ({"ops": with_op(3, bias=[0, -(2**50) - 1])}, "dense: bias must lie between"),
+        ({"score_scale": 0.0}, r"score_scale must be finite and positive, not 0\.0"),
+        ({"score_scale": -1.0}, "score_scale must be finite"),
+        ({"score_scale": float("nan")}, "score_scale must be finite and positive, not nan"),
+        ({"score_scale": float("inf")}, "score_scale must be finite and positive, not inf"),
         ({"ops": with_op(3, weights=np.zeros((2, 7)))}, "dense: weights of shape"),
         ({"ops": (tiny_network().ops[0], *tiny_network().ops[2:])}, "dense: its input must be requantised"),
         ({"ops": tiny_network().ops[:2]}, "the output must be a vector"),
@@ -228,6 +273,76 @@ def test_network_refuses_parts_that_do_not_fit(fields: dict[str, object], messag
     """The message names the operation."""
     with pytest.raises(ModelError, match=message):
         tiny_network(**fields)
+
+
+MAP_SHAPES = [(), (1, 1, 1), (2, 1, 1), (1, 3, 4), (2, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    "given", [*MAP_SHAPES, (4,), (1,), (3, 4), (3, 1), (1, 4), (1, 1, 4), (1, 3, 1), (2, 3, 1), (3, 1, 1)]
+)
+def test_multipliers_of_a_map_are_for_all_per_channel_or_per_position(given: tuple[int, ...]) -> None:
+    """Never along rows or columns alone, whatever numpy would broadcast; the map is 2 x 3 x 4."""
+    shape = ConvShape(in_channels=1, height=3, width=4, out_channels=2, kernel=(1, 1))
+    ops = (
+        Conv(name="conv", shape=shape, weights=np.ones((2, 1, 1, 1)), bias=np.zeros(2)),
+        Requantise(name="requantise", multipliers=np.ones(given), shift=1, low=0, high=127),
+        Flatten(name="flatten"),
+    )
+    if given in MAP_SHAPES:
+        assert tiny_network(ops=ops, input_shape=(1, 3, 4)).classes == 24
+        return
+    allowed = re.escape("allowed: (), (1, 1, 1), (2, 1, 1), (1, 3, 4), (2, 3, 4)")
+    with pytest.raises(ModelError, match=rf"requantise: multipliers of shape {re.escape(str(given))} .*{allowed}"):
+        tiny_network(ops=ops, input_shape=(1, 3, 4))
+
+
+@pytest.mark.parametrize(("given", "fits"), [((), True), ((1,), True), ((2,), True), ((1, 1), False), ((3,), False)])
+def test_multipliers_of_a_vector_are_for_all_or_per_element(given: tuple[int, ...], fits: bool) -> None:
+    """The vector has 2 elements."""
+    step = Requantise(name="again", multipliers=np.ones(given), shift=1, low=0, high=127)
+    ops = (*tiny_network().ops, step)
+    if fits:
+        assert tiny_network(ops=ops).classes == 2
+        return
+    with pytest.raises(ModelError, match=r"again: multipliers of shape .* allowed: \(\), \(1,\), \(2,\)$"):
+        tiny_network(ops=ops)
+
+
+@pytest.mark.parametrize(("width", "bits"), [(8, 31), (16, 22)])
+def test_multipliers_and_biases_may_be_as_large_as_their_limits(width: int, bits: int) -> None:
+    """The last values that fit, and the first multiplier that does not, for accumulators of both widths."""
+    bias = [-(2**50), 2**50]
+    last = with_op(1, multipliers=np.array((1 << bits) - 1), shift=62)
+    last = (replace(last[0], bias=bias), *last[1:])  # type: ignore[type-var]
+    assert tiny_network(ops=last, width=width).ops[0].bias.tolist() == bias  # type: ignore[union-attr]
+    with pytest.raises(ModelError, match=f"multipliers must lie between 0 and {(1 << bits) - 1}, not {1 << bits}"):
+        tiny_network(ops=with_op(1, multipliers=np.array(1 << bits)), width=width)
+
+
+@pytest.mark.parametrize(
+    ("pads", "dilations", "out_size", "fits"),
+    [
+        ((1, 1, 1, 1), (1, 1), (4, 4), True),
+        ((2, 0, 0, 0), (1, 1), (4, 2), False),
+        ((0, 0, 0, 2), (1, 1), (2, 4), False),
+        # Elements 4 apart around a map of 3 rows.
+        ((1, 0, 1, 0), (4, 1), (1, 2), False),
+    ],
+)
+def test_max_pooling_window_on_padding_alone_is_refused(
+    pads: tuple[int, int, int, int], dilations: tuple[int, int], out_size: tuple[int, int], fits: bool
+) -> None:
+    """It has no largest value; windows of 2 x 2 on a map of 3 x 3."""
+    pool = MaxPool(name="pool", kernel=(2, 2), strides=(1, 1), pads=pads, dilations=dilations, out_size=out_size)
+    size = out_size[0] * out_size[1]
+    dense = Dense(name="dense", weights=np.ones((2, size)), bias=np.zeros(2))
+    ops = (pool, Flatten(name="flatten"), dense)
+    if fits:
+        assert tiny_network(ops=ops).classes == 2
+        return
+    with pytest.raises(ModelError, match=r"pool: a window of \(2, 2\) with pads .* lies on padding alone"):
+        tiny_network(ops=ops)
 
 
 def test_quantise_images_maps_every_pixel_through_its_channels_table() -> None:

@@ -115,7 +115,11 @@ def test_pooling_with_any_attributes_equals_onnxruntime(tmp_path: Path, seed: in
     while True:
         attributes = window_attributes(rng, dilated=largest)
         if "auto_pad" in attributes:
+            # Refused, or onnxruntime does not run them; see test_same_padding_that_programs_disagree_about_is_refused.
             attributes.pop("dilations", None)
+            attributes["strides"] = [
+                min(pair) for pair in zip(attributes["strides"], attributes["kernel_shape"], strict=True)
+            ]
         else:
             attributes["ceil_mode"] = int(rng.integers(0, 2))
         if not largest:
@@ -517,6 +521,41 @@ def test_forms_that_are_not_supported_are_refused(
     }
     said = refused(tmp_path, [node(kind, inputs, output, **rest) for kind, inputs, output, rest in nodes], typed)
     assert message is None or message in said
+
+
+@pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize(
+    ("kind", "attributes", "message"),
+    [
+        ("AveragePool", {"kernel_shape": [2, 1], "strides": [2, 2]}, r"strides (2, 2) larger than the kernel (2, 1)"),
+        ("MaxPool", {"kernel_shape": [2, 2], "dilations": [1, 2]}, "dilations (1, 2)"),
+    ],
+)
+def test_same_padding_that_programs_disagree_about_is_refused(
+    tmp_path: Path, auto_pad: str, kind: str, attributes: dict[str, Any], message: str
+) -> None:
+    """Where onnxruntime lays other windows than ONNX defines; strides up to the kernel are fine."""
+    rng = np.random.default_rng(0)
+    pool = node(kind, "x", "p", auto_pad=auto_pad, **attributes)
+    size = size_of(tmp_path, [pool], {}, (1, 5, 5))
+    nodes, constants = head(rng, "p", size)
+    said = refused(tmp_path, [pool, *nodes], constants, (1, 5, 5))
+    assert f"node 'n_p' ({kind}): auto_pad={auto_pad} with {message}" in said
+    assert "give pads instead" in said
+
+
+@pytest.mark.parametrize("kind", ["Softmax", "LogSoftmax"])
+@pytest.mark.parametrize("opset", [12, 13, 20])
+def test_softmax_over_images_is_refused(tmp_path: Path, kind: str, opset: int) -> None:
+    """It changes which class is largest; over the classes, by default or stated, it is dropped."""
+    weights = {"w": np.eye(16, 4, dtype=np.float32)}
+    layer = [node("Flatten", "x", "f"), node("MatMul", "f w", "m")]
+    for attributes in ({}, {"axis": 1}, {"axis": -1}):
+        path = made(tmp_path, [*layer, node(kind, "m", "s", **attributes)], weights, (1, 4, 4), opset=opset)
+        assert [type(op).__name__ for op in import_onnx(path).ops] == ["Flatten", "Dense"]
+    for axis in (0, -2):
+        message = refused(tmp_path, [*layer, node(kind, "m", "s", axis=axis)], weights, opset=opset)
+        assert f"node 'n_s' ({kind}): axis must be that of the classes, 1 or -1, not {axis}" in message
 
 
 def test_damaged_file_is_refused_wherever_it_is_cut(tmp_path: Path) -> None:
