@@ -25,6 +25,8 @@ __all__ = ["FaultList", "draw_fault_list", "read_fault_list", "write_fault_list"
 
 _VERSION = 1
 
+_ALLOWED = "allowed: a fault-list file, as `axft-hw faults --out` writes it"
+
 
 def _line(value: object) -> str:
     return json.dumps(value, separators=(",", ":")) + "\n"
@@ -91,10 +93,7 @@ def read_fault_list(path: Path) -> FaultList:
         If the file cannot be read, is no fault list, is of another version, was cut short, or names a space and a
         seed whose draw holds other faults; the message names file and line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FaultError(f"fault list {path} cannot be read: {error}") from None
+    lines = _lines(path)
     number, faults = 1, []
     try:
         header = json.loads(lines[0]) if lines else None
@@ -104,6 +103,8 @@ def read_fault_list(path: Path) -> FaultList:
         for line in lines[1:]:
             number += 1
             faults.append(Fault.from_json(json.loads(line)))
+    except json.JSONDecodeError:
+        raise FaultError(f"fault list {path}, line {number}: damaged, or not JSON; {_ALLOWED}") from None
     except (AxftError, ValueError, TypeError) as error:
         raise FaultError(f"fault list {path}, line {number}: {error}") from None
     if len(faults) != header.get("faults") or not faults:
@@ -111,6 +112,21 @@ def read_fault_list(path: Path) -> FaultList:
     if space is not None and seed is not None:
         _check_drawn(path, faults, space, seed)
     return FaultList(tuple(faults), space, seed)
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a text file, or say in plain words why it has none."""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        wrong = "it does not exist"
+    except IsADirectoryError:
+        wrong = "it is no file"
+    except UnicodeDecodeError:
+        wrong = "it is not text"
+    except OSError as error:
+        wrong = str(error.strerror)
+    raise FaultError(f"fault list {path} cannot be read: {wrong}; {_ALLOWED}")
 
 
 def _origin(header: dict[str, Any]) -> tuple[FaultSpace | None, int | None]:

@@ -190,9 +190,9 @@ class Plan:
         network, config = self.prepared.workload.network, self.prepared.workload.config
         return {
             "board": self.board,
-            "physical": None if self.physical is None else list(self.physical),
+            "physical": None if self.physical is None else "x".join(map(str, self.physical)),
             "config": self.prepared.config_name,
-            "array": [config.rows, config.cols],
+            "array": f"{config.rows}x{config.cols}",
             "operand_a": config.operand_a,
             "model": network.name,
             "rounding": network.rounding,

@@ -117,6 +117,8 @@ def run_campaign(plan: Plan, out: Path | None = None, progress: Progress | None 
         If the directory exists or cannot be written.
     BackendError
         If the backend or a worker process fails; what was done until then stays.
+    KeyboardInterrupt
+        After a second Ctrl-C, which stops at once; it says where what was done until then is.
     """
     if out is not None and out.exists():
         raise StoreError(exists_message(out))
@@ -145,6 +147,8 @@ def run_campaign(plan: Plan, out: Path | None = None, progress: Progress | None 
                 pool = WorkerPool(job, workers) if workers > 1 else None
                 with watch.running():
                     _run_batches(pool, job, batches, rows, stop, progress)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(f"the faults that are done are kept in {store.path}") from None
             finally:
                 # Whatever happened, the store says how far it came.
                 complete = rows.done == len(faults.faults)

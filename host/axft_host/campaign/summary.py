@@ -13,11 +13,17 @@ from axft_host.campaign.records import FaultRow, Provenance
 from axft_host.campaign.schema import SCHEMA_VERSION
 from axft_host.campaign.statistics import BOUNDS, CENSUS, EXACT, Interval, Population, estimate
 from axft_host.campaign.store import ResultStore
+from axft_host.nn.library import load_float_network
+from axft_spec.config import PRESETS, PaperRow
 from axft_spec.errors import StoreError
 
-__all__ = ["Summary", "json_without_outcomes", "summarise"]
+__all__ = ["Summary", "json_without_outcomes", "published_row", "summarise"]
 
 _CLASSES = ("masked", "tolerable", "critical")
+
+#: The shipped network that stands for the published study's, and what data sets with its images are called.
+_STUDIED_NETWORK = "lenet5"
+_STUDIED_DATA = ("mnist", "mnist-5k")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +77,11 @@ class Summary:
         return self.faults * self.images
 
     @property
+    def simulated_pairs(self) -> int:
+        """Number of pairs that were simulated: those of the faults that are not masked with certainty."""
+        return (self.faults - self.certain_masked) * self.images
+
+    @property
     def pairs_per_second(self) -> float | None:
         """Pairs per second of the whole run, those of certainly masked faults included."""
         return self.pairs / self.seconds if self.seconds else None
@@ -89,6 +100,7 @@ class Summary:
             faults=self.faults,
             images=self.images,
             pairs=self.pairs,
+            simulated_pairs=self.simulated_pairs,
             faulty_accuracy=self.faulty_accuracy,
             outcomes={
                 **{name: getattr(self, name).to_json() for name in _CLASSES},
@@ -103,6 +115,23 @@ class Summary:
             pairs_per_second=self.pairs_per_second,
             store=self.store,
         )
+
+
+def published_row(about: Provenance) -> PaperRow | None:
+    """Return the row of the published study that a campaign can be held against, if there is one.
+
+    That takes one of the study's configurations, the shipped LeNet-5, MNIST, and faults drawn from a space.
+    """
+    preset = PRESETS.get(about.config_name)
+    if (
+        preset is None
+        or about.space_size is None
+        or about.network_name != _STUDIED_NETWORK
+        or about.dataset_name.partition(":")[0].lower() not in _STUDIED_DATA
+        or about.network_source_digest != load_float_network(_STUDIED_NETWORK).source_digest
+    ):
+        return None
+    return preset.paper
 
 
 def _document(about: Provenance, **figures: object) -> dict[str, Any]:
@@ -157,6 +186,7 @@ def json_without_outcomes(result: Path) -> dict[str, Any]:
             faults=0,
             images=images,
             pairs=0,
+            simulated_pairs=0,
             faulty_accuracy=None,
             outcomes={
                 **{name: dict.fromkeys(("rate", "low", "high")) for name in _CLASSES},

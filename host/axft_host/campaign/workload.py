@@ -14,7 +14,7 @@ from axft_host.nn.library import DEFAULT_MODEL, load_network_file
 from axft_host.nn.network import KIND as NETWORK_KIND
 from axft_host.nn.network import Network
 from axft_spec.config import PRESETS, ArrayConfig, find_preset, parse_array
-from axft_spec.errors import ConfigError, check_int
+from axft_spec.errors import ConfigError, DataError, ModelError, check_int
 from axft_spec.lowering import check_lowering
 
 __all__ = [
@@ -83,12 +83,15 @@ class PreparedNetwork:
     network : Network
     float_network : FloatNetwork or None
         What the network was compiled from, if it is at hand.
+    calibration_digest : str or None
+        Of the data set that its ranges were measured on here.
     """
 
     config_name: str
     config: ArrayConfig
     network: Network
     float_network: FloatNetwork | None
+    calibration_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -103,12 +106,15 @@ class Prepared:
         The images of the workload and no others, with their labels.
     float_network : FloatNetwork or None
         What the network was compiled from, if it is at hand.
+    notices : tuple of str
+        What the user should know about the images.
     """
 
     config_name: str
     workload: Workload
     dataset: Dataset
     float_network: FloatNetwork | None
+    notices: tuple[str, ...] = ()
 
 
 def compiled_model(options: WorkloadOptions) -> Network | None:
@@ -117,10 +123,12 @@ def compiled_model(options: WorkloadOptions) -> Network | None:
     Raises
     ------
     ModelError
-        If its file is damaged.
+        If its file does not exist or is damaged.
     """
     path = Path(options.model or "")
-    if path.suffix != ".npz" or not path.exists():
+    if path.suffix in (".npz", ".onnx") and not path.exists():
+        raise ModelError(f"{path} does not exist; allowed: an ONNX or .npz file, or a network by name, {DEFAULT_MODEL}")
+    if path.suffix != ".npz":
         return None
     archive = read_archive(path)
     return Network.from_archive(archive, str(path)) if archive.kind == NETWORK_KIND else None
@@ -134,7 +142,7 @@ def resolve_config(options: WorkloadOptions) -> tuple[str, ArrayConfig]:
     ConfigError
         If there is no such preset, or none is named and the network does not imply one.
     ModelError
-        If a compiled network's file is damaged.
+        If a compiled network's file is damaged, or the network's file does not exist.
     """
     preset = None if options.config is None else find_preset(options.config)
     compiled = compiled_model(options)
@@ -163,16 +171,23 @@ def prepare_network(options: WorkloadOptions) -> PreparedNetwork:
     if options.images is not None:
         check_int("images", options.images, 1)
     name, config = resolve_config(options)
+    calibration = None if options.calibration is None else load_dataset(options.calibration)
     network, source = load_network_file(
         options.model or DEFAULT_MODEL,
         config,
         rounding=options.rounding,
         compensate=options.compensate,
-        calibration=None if options.calibration is None else load_dataset(options.calibration).images,
+        calibration=None if calibration is None else calibration.images,
         mean=options.mean,
         std=options.std,
     )
-    return PreparedNetwork(config_name=name, config=config, network=network, float_network=source)
+    return PreparedNetwork(
+        config_name=name,
+        config=config,
+        network=network,
+        float_network=source,
+        calibration_digest=None if calibration is None else calibration.digest,
+    )
 
 
 def prepare(options: WorkloadOptions, *, default_images: int | None = None) -> Prepared:
@@ -191,10 +206,33 @@ def prepare(options: WorkloadOptions, *, default_images: int | None = None) -> P
     """
     made = prepare_network(options)
     dataset = load_dataset(options.data)
+    notices: tuple[str, ...] = ()
+    if made.calibration_digest == dataset.digest:
+        notices = (
+            f"ranges were measured on the images that are evaluated ({dataset.name}), which flatters the accuracy; "
+            f"give --calibration training images",
+        )
     if options.images is not None:
         dataset = dataset.take(options.images)
     elif default_images is not None:
         dataset = dataset.take(min(default_images, len(dataset)))
     images = fit_images(dataset.images, made.network.input_shape)
+    _check_labels(dataset, made.network.classes)
     workload = Workload(network=made.network, config=made.config, lowering=options.lowering, images=images)
-    return Prepared(config_name=made.config_name, workload=workload, dataset=dataset, float_network=made.float_network)
+    return Prepared(
+        config_name=made.config_name,
+        workload=workload,
+        dataset=dataset,
+        float_network=made.float_network,
+        notices=notices,
+    )
+
+
+def _check_labels(dataset: Dataset, classes: int) -> None:
+    """Refuse labels that are no class of the network: no image of theirs could ever be right."""
+    largest = int(dataset.labels.max())
+    if largest >= classes:
+        raise DataError(
+            f"{dataset.source}: labels must be between 0 and {classes - 1}, the {classes} classes of the network, "
+            f"not {largest}"
+        )

@@ -9,7 +9,7 @@ import click
 
 from axft_host.cli.group import Command
 from axft_host.cli.options import PATH, arithmetic_options, config_option, json_option, workload_options_of
-from axft_host.cli.output import print_json, print_notes, print_tables
+from axft_host.cli.output import check_new_file, print_json, print_notes, print_tables
 
 __all__ = ["command"]
 
@@ -26,10 +26,8 @@ def command(out: Path, as_json: bool, **options: Any) -> None:
     The file works as --model wherever numpy runs; onnx is not needed there.
     """
     from axft_host.campaign.workload import prepare_network
-    from axft_spec.errors import ModelError, exists_message
 
-    if out.exists():
-        raise ModelError(exists_message(out))
+    check_new_file(out)
     made = prepare_network(workload_options_of(options))
     network = made.network
     network.save(out)

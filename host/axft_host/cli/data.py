@@ -8,7 +8,7 @@ import click
 
 from axft_host.cli.group import Group
 from axft_host.cli.options import INT, PATH, json_option
-from axft_host.cli.output import print_json, print_notes, print_tables
+from axft_host.cli.output import check_new_file, print_json, print_notes, print_tables
 
 __all__ = ["command"]
 
@@ -33,7 +33,13 @@ def command(ctx: click.Context, as_json: bool) -> None:
     from axft_host.reports.tables import datasets_table
 
     print_tables(datasets_table(infos))
-    print_notes(info.problem for info in infos if not info.available)
+    # The table says already what is absent: one line for all of it, and one for each set that is damaged.
+    absent = [info for info in infos if "is not on this machine" in info.problem]
+    notes = [info.problem for info in infos if not info.available and info not in absent]
+    if absent:
+        fetches = dict.fromkeys(info.name.partition(":")[0] for info in absent)
+        notes.append(f"to download what is not here: {', '.join(f'`axft-hw data fetch {name}`' for name in fetches)}")
+    print_notes(notes)
 
 
 @command.command("fetch")
@@ -62,6 +68,7 @@ def export(data: str | None, images: int | None, out: Path, as_json: bool) -> No
     """Write the data set DATA (mnist-5k if not given) to an .npz file that numpy alone reads, as on a board."""
     from axft_host.nn.datasets import export_npz, load_dataset
 
+    check_new_file(out)
     dataset = load_dataset(data)
     if images is not None:
         dataset = dataset.take(images)

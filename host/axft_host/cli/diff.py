@@ -39,5 +39,8 @@ def command(ctx: click.Context, a: Path, b: Path, as_json: bool) -> None:
             from axft_host.reports.tables import difference_table
 
             print_tables(difference_table(result))
+            more = result.differing_pairs - len(result.first)
+            if more:
+                click.echo(f"and {more:,} more")
     if not result.equal:
         ctx.exit(DIFFERENT)

@@ -16,7 +16,7 @@ from axft_host.cli.options import (
     workload_options,
     workload_options_of,
 )
-from axft_host.cli.output import print_json
+from axft_host.cli.output import check_new_file, print_json
 
 __all__ = ["command"]
 
@@ -33,11 +33,9 @@ def command(out: Path, as_json: bool, **options: Any) -> None:
     shorter one. A network is needed for --transient alone, whose faults are cycles of its schedule.
     """
     from axft_host.campaign.plan import draw_for
-    from axft_spec.errors import FaultError, exists_message
     from axft_spec.faultlist import write_fault_list
 
-    if out.exists():
-        raise FaultError(exists_message(out))
+    check_new_file(out)
     drawn = draw_for(workload_options_of(options), fault_options_of(options))
     write_fault_list(out, drawn)
     assert drawn.space is not None, "a draw has a space"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Mapping, MutableMapping
@@ -35,6 +38,24 @@ class Failure(click.ClickException):
 
 class _Interrupted(Failure):
     exit_code = INTERRUPTED
+
+
+class _Unwritten(Failure):
+    exit_code = 1
+
+
+#: What makes a write fail although all that was given is right.
+_NO_ROOM = {errno.ENOSPC, errno.EIO, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def _discard_stdout() -> None:
+    """Let what stdout still holds go nowhere: Python would try to write it once more at exit, and complain."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, sys.stdout.fileno())
+        finally:
+            os.close(nowhere)
 
 
 def _set_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -136,7 +157,15 @@ class LazyGroup(Group):
             if meta.get(_DEBUG):
                 traceback.print_exc()
             raise Failure(str(error)) from None
-        except KeyboardInterrupt:
+        except OSError as error:
+            # Errors about a file name it; a reader that went away is click's business.
+            if error.filename is not None or error.errno not in _NO_ROOM:
+                raise
             if meta.get(_DEBUG):
                 traceback.print_exc()
-            raise _Interrupted("interrupted") from None
+            _discard_stdout()
+            raise _Unwritten(f"the output cannot be written: {error.strerror}") from None
+        except KeyboardInterrupt as interrupt:
+            if meta.get(_DEBUG):
+                traceback.print_exc()
+            raise _Interrupted(": ".join(["interrupted", *map(str, interrupt.args)])) from None

@@ -30,7 +30,7 @@ def command(board: str, as_json: bool, **options: Any) -> None:
     open_backend(board)
     prepared = prepare(workload_options_of(options))
     network, config = prepared.workload.network, prepared.workload.config
-    print_notes(network.notices)
+    print_notes([*network.notices, *prepared.notices])
     result = infer(prepared, board)
     if as_json:
         print_json(

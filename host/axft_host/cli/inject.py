@@ -40,7 +40,11 @@ __all__ = ["command"]
 @click.option(
     "--explain", is_flag=True, help="With --fault: follow it through the layers instead of running a campaign."
 )
-@click.option("--physical", metavar="RxC", help="The device's array, if it is smaller than the logical one.")
+@click.option(
+    "--physical",
+    metavar="RxC",
+    help="The device's array, smaller or larger than the logical one; outcomes are the same. As large if not given.",
+)
 @click.option(
     "--score",
     default="softmax",
@@ -82,7 +86,7 @@ def command(ctx: click.Context, /, explain: bool, out: Path | None, as_json: boo
         ),
         default_images=EXPLAINED_IMAGES if explain else DEFAULT_IMAGES,
     )
-    print_notes(plan.prepared.workload.network.notices)
+    print_notes([*plan.prepared.workload.network.notices, *plan.prepared.notices])
     if explain:
         _explain(plan, as_json)
     elif not _run(plan, out, as_json):
@@ -107,7 +111,12 @@ def _run(plan: Plan, out: Path | None, as_json: bool) -> bool:
             print_json(summary.to_json())
         else:
             print_tables("", outcome_table(summary), *paper_notes(summary), "")
-            print_tables(facts_table(summary_facts(summary)))
+            facts = dict(summary_facts(summary))
+            if summary.seconds:
+                facts["time"] += f", {summary.simulated_pairs / summary.seconds:,.0f} simulated/s"
+            print_tables(facts_table(list(facts.items())))
+            # Outside of the table, which would fold a long path: this one can be copied.
+            click.echo(f"result     {summary.store}")
     elif as_json:
         print_json(json_without_outcomes(result.store))
     return result.complete

@@ -17,7 +17,7 @@ _COMMANDS = ("configs", "multipliers", "data", "compile", "infer", "faults", "in
 _EPILOG = """\b
 Exit codes:
   0    done; diff: the results are equal
-  1    diff: the results differ; others: an unexpected error
+  1    diff: the results differ; others: an unexpected error, or no room for the output
   2    bad input: the last line says what was given and what is allowed
   130  interrupted by Ctrl-C; what was done is kept
 """

@@ -8,7 +8,7 @@ import click
 
 from axft_host.cli.group import Command
 from axft_host.cli.options import INT, PATH, json_option
-from axft_host.cli.output import print_json, print_tables
+from axft_host.cli.output import check_new_file, print_json, print_tables
 
 __all__ = ["command"]
 
@@ -38,6 +38,8 @@ def command(name: str | None, width: int, table: Path | None, as_json: bool) -> 
     parts = list(PARTS.values()) if name is None else [find_part(name)]
     if table is not None and name is None:
         raise ConfigError(f"--table needs the NAME of one part; allowed: {', '.join(PARTS)}")
+    if table is not None:
+        check_new_file(table)
     rows = [(part, error_figures(part.multiplier, width)) for part in parts]
     digest = None
     if table is not None:

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from axft_host.campaign.runner import Progress
 
-__all__ = ["make_progress", "print_json", "print_notes", "print_tables"]
+__all__ = ["check_new_file", "make_progress", "print_json", "print_notes", "print_tables"]
 
 #: Columns of tables that do not go to a terminal.
 _WIDTH = 120
@@ -25,20 +26,50 @@ _WIDTH = 120
 _LINE_EVERY_S = 10.0
 
 
+def check_new_file(path: Path) -> None:
+    """Check, before any work, that a file can be made: it does not exist, and its directory does.
+
+    Raises
+    ------
+    ConfigError
+        If not; the message says which.
+    """
+    from axft_spec.errors import ConfigError, exists_message
+
+    if path.exists():
+        raise ConfigError(exists_message(path))
+    if not path.parent.is_dir():
+        raise ConfigError(f"output {path}: the directory {path.parent} does not exist; make it, or name another")
+
+
 def print_json(value: Any) -> None:
     """Print one JSON document."""
     click.echo(json.dumps(value, indent=2))
 
 
 def print_tables(*parts: RenderableType) -> None:
-    """Print tables and lines of text."""
-    from rich.console import Console
+    """Print tables and lines of text, none of them cut.
 
-    console = Console(file=sys.stdout, highlight=False)
+    A table that is wider than the terminal is printed as it is, and the terminal breaks its lines.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from axft_host.reports.tables import least_width
+
+    # Names and paths may hold what rich takes for markup.
+    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
-        console = Console(file=sys.stdout, highlight=False, width=_WIDTH)
+        console.width = _WIDTH
     for part in parts:
-        console.print(part)
+        if isinstance(part, Table):
+            # Rich lays nothing out wider than its console, and cuts cells instead.
+            terminal = console.width
+            console.width = max(terminal, least_width(part))
+            console.print(part)
+            console.width = terminal
+        else:
+            console.print(part)
 
 
 def print_notes(notes: Iterable[str]) -> None:

@@ -149,7 +149,10 @@ def write_archive(path: str | os.PathLike[str], archive: Archive) -> None:
     except FileExistsError as error:
         raise ModelError(f"{target} exists and is not overwritten; choose another name") from error
     except OSError as error:
-        raise ModelError(f"cannot write {target}: {error}") from error
+        if not target.parent.is_dir():
+            raise ModelError(f"{target}: the directory {target.parent} does not exist") from error
+        # Not the error's own text, which names the temporary file.
+        raise ModelError(f"{target} cannot be written: {error.strerror}") from error
 
 
 def _write_new(target: Path, content: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from rich.cells import cell_len
 from rich.table import Table
 
 from axft_host.campaign.compare import Comparison
@@ -11,10 +12,10 @@ from axft_host.campaign.explain import Explanation
 from axft_host.campaign.infer import Inference
 from axft_host.campaign.plan import Plan
 from axft_host.campaign.statistics import Interval
-from axft_host.campaign.summary import Summary
+from axft_host.campaign.summary import Summary, published_row
 from axft_host.campaign.workload import Prepared
 from axft_host.nn.datasets import DatasetInfo
-from axft_spec.config import PRESETS, PaperRow, Preset
+from axft_spec.config import ArrayConfig, Preset
 from axft_spec.faults import FaultSpace
 from axft_spec.multipliers import ErrorFigures, Part
 
@@ -25,6 +26,7 @@ __all__ = [
     "explanation_tables",
     "facts_table",
     "inference_facts",
+    "least_width",
     "multipliers_table",
     "outcome_table",
     "paper_notes",
@@ -35,12 +37,46 @@ __all__ = [
 Facts = Sequence[tuple[str, str]]
 
 
-def _table(*columns: str, left: Iterable[str] = (), title: str | None = None) -> Table:
-    """Return an empty table whose columns are right-aligned unless named in `left`."""
-    table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+#: Width that a column of text keeps when it has to share a line with many numbers.
+_TEXT_WIDTH = 8
+
+
+def _table(
+    *columns: str, left: Iterable[str] = (), fold: Iterable[str] = (), title: str | None = None, dense: bool = False
+) -> Table:
+    """Return an empty table whose columns are right-aligned unless named in `left`.
+
+    Those named in `fold` go on in another line where they do not fit; no other column may lose a character. In a
+    `dense` one less space stands between columns.
+    """
+    table = Table(title=title, title_justify="left", caption_justify="left", show_edge=False, pad_edge=False)
+    if dense:
+        table.padding = (0, 0, 0, 1)
     for column in columns:
-        table.add_column(column, justify="left" if column in left else "right", no_wrap=column not in left)
+        folds = column in fold
+        table.add_column(
+            column,
+            justify="left" if column in left else "right",
+            overflow="fold",
+            no_wrap=not folds,
+            min_width=_TEXT_WIDTH if folds else None,
+        )
     return table
+
+
+def least_width(table: Table) -> int:
+    """Return the smallest width, in characters, at which a table shows all that is in it."""
+    _, right, _, left = table.padding
+    gap = left + right + (table.box is not None)
+    width = gap * (len(table.columns) - 1)
+    for column in table.columns:
+        texts = [str(column.header), *map(str, column.cells)] if column.no_wrap else []
+        width += max([column.min_width or 1, *(cell_len(line) for text in texts for line in text.split("\n"))])
+    return width
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _percent(value: float | None, digits: int = 2) -> str:
@@ -50,6 +86,8 @@ def _percent(value: float | None, digits: int = 2) -> str:
 def facts_table(facts: Facts) -> Table:
     """Return a table of names and values, without a head."""
     table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, value in facts:
         table.add_row(name, value)
     return table
@@ -74,8 +112,8 @@ def configs_table(presets: Iterable[Preset]) -> Table:
 
 def multipliers_table(rows: Iterable[tuple[Part, ErrorFigures]], width: int) -> Table:
     """Return parts of the multiplier family with the error figures computed for `width`-bit operands."""
-    columns = ("part", "omit A", "omit B", "vbreak", "MAE", "WCE", "EP %", "power mW", "area um2", "delay ns")
-    table = _table(*columns, left=("part",), title=f"operands of {width} bits")
+    columns = ("part", "omit\nA", "omit\nB", "vbreak", "MAE", "WCE", "EP %", "power\nmW", "area\num2", "delay\nns")
+    table = _table(*columns, left=("part",), dense=True, title=f"operands of {width} bits")
     for part, errors in rows:
         multiplier = part.multiplier
         table.add_row(
@@ -93,7 +131,7 @@ def multipliers_table(rows: Iterable[tuple[Part, ErrorFigures]], width: int) -> 
 
 def datasets_table(infos: Iterable[DatasetInfo]) -> Table:
     """Return the data sets that have a name, and whether they are there."""
-    table = _table("name", "images", "shape", "what it is", left=("name", "what it is"))
+    table = _table("name", "images", "shape", "what it is", left=("name", "what it is"), fold=("what it is",))
     for info in infos:
         images = f"{info.images:,}" if info.available else "not here"
         table.add_row(info.name, images, "x".join(map(str, info.shape)) or "-", info.title)
@@ -108,7 +146,7 @@ def inference_facts(prepared: Prepared, board: str, result: Inference) -> Facts:
             "configuration",
             f"{prepared.config_name} ({config.width} bits, multiplier {config.multiplier.name}) on {board}",
         ),
-        ("network", _network(network.name, network.rounding, network.compensated)),
+        ("network", _network(network.name, config, network.rounding, network.compensated)),
         ("images", f"{result.images:,} of {prepared.dataset.name}"),
         ("accuracy", f"{_percent(result.accuracy)} %"),
         (
@@ -121,14 +159,20 @@ def inference_facts(prepared: Prepared, board: str, result: Inference) -> Facts:
     ]
 
 
-def _network(name: str, rounding: str, compensated: bool) -> str:
-    return f"{name}, weights rounded: {rounding}, bias compensated: {'yes' if compensated else 'no'}"
+def _network(name: str, config: ArrayConfig, rounding: str, compensated: bool) -> str:
+    told = [name]
+    if config.omit_weight:
+        told.append(f"weights {'floored by' if rounding == 'paper' else 'rounded for'} the multiplier")
+    if not config.multiplier.exact:
+        told.append(f"mean error {'' if compensated else 'not '}compensated in the bias")
+    return ", ".join(told)
 
 
 def plan_line(plan: Plan) -> str:
     """Return what a campaign is about to do, in one line."""
     prepared, config = plan.prepared, plan.prepared.workload.config
     faults, space = plan.faults.faults, plan.faults.space
+    images = _count(len(prepared.dataset), "image")
     count = f"{len(faults):,} faults" if len(faults) > 1 else f"fault {faults[0]}"
     if space is not None:
         kinds = " and ".join(kind.value.replace("_", " ") for kind in space.kinds)
@@ -137,27 +181,23 @@ def plan_line(plan: Plan) -> str:
     return (
         f"{prepared.config_name} ({config.width} bits, multiplier {config.multiplier.name}) on {plan.board}, "
         f"{config.rows}x{config.cols} array, {prepared.workload.lowering}; "
-        f"{prepared.workload.network.name}, {len(prepared.dataset):,} images of {prepared.dataset.name}; {count}"
+        f"{prepared.workload.network.name}, {images} of {prepared.dataset.name}; {count}"
     )
 
 
-def _paper_row(summary: Summary) -> PaperRow | None:
-    preset = PRESETS.get(summary.provenance.config_name)
-    return None if preset is None else preset.paper
-
-
 def outcome_table(summary: Summary) -> Table:
-    """Return outcome rates with their intervals, beside the row of the published study if there is one."""
-    paper = _paper_row(summary)
+    """Return outcome rates with their intervals, beside the row of the published study if there is one to compare."""
+    paper = published_row(summary.provenance)
     level = f"{100 * summary.provenance.confidence:g}% interval"
-    table = _table("outcome", "%", level, "paper %", left=("outcome",))
+    table = _table("outcome", "%", level, *([] if paper is None else ["paper %"]), left=("outcome",))
     for name in ("masked", "tolerable", "critical"):
         rate: Interval = getattr(summary, name)
         interval = f"{_percent(rate.low)} - {_percent(rate.high)}"
-        table.add_row(name, _percent(rate.rate), interval, "-" if paper is None else f"{getattr(paper, name):.2f}")
+        beside = [] if paper is None else [f"{getattr(paper, name):.2f}"]
+        table.add_row(name, _percent(rate.rate), interval, *beside)
     table.add_section()
     for status, share in summary.status_rates.items():
-        table.add_row(status.value if status.value in ("hang", "crash") else status.name, _percent(share), "", "")
+        table.add_row(status.value if status.value in ("hang", "crash") else status.name, _percent(share))
     return table
 
 
@@ -169,44 +209,58 @@ def summary_facts(summary: Summary) -> Facts:
         drawn += f" of the {about.faults:,} listed"
     if about.space_size is not None:
         drawn += f" of {about.space_size:,}" if summary.faults == about.faults else f", from {about.space_size:,}"
-    certain = f"{summary.certain_masked:,} of these faults are masked with certainty and were not simulated"
+    are, were = ("is", "was") if summary.certain_masked == 1 else ("are", "were")
+    certain = f"{summary.certain_masked:,} of these faults {are} masked with certainty and {were} not simulated"
     if about.space_certain is not None:
         certain += f"; {about.space_certain:,} of the whole space"
     speed = "-" if summary.seconds is None else f"{summary.seconds:.1f} s, {summary.pairs_per_second or 0:,.0f} pairs/s"
     return [
-        ("faults", f"{drawn}, on {summary.images:,} images each: {summary.pairs:,} pairs"),
+        ("faults", f"{drawn}, on {_count(summary.images, 'image')} each: {_count(summary.pairs, 'pair')}"),
         ("certain", certain),
-        ("activated", f"{summary.activated_faults:,} faults, {summary.activated:,} times"),
+        ("activated", f"{_count(summary.activated_faults, 'fault')}, {_count(summary.activated, 'time')}"),
         ("accuracy", f"{_percent(about.golden_accuracy)} % golden, {_percent(summary.faulty_accuracy)} % under fault"),
         ("intervals", summary.interval_method),
         ("time", speed),
-        ("result", summary.store),
     ]
 
 
 def paper_notes(summary: Summary) -> list[str]:
     """Return where this campaign differs from the published study whose row stands beside it."""
-    if _paper_row(summary) is None:
-        return []
     about = summary.provenance
+    if published_row(about) is None:
+        return []
+    config = ArrayConfig.from_json(about.config)
     differs = []
-    if about.rounding != "paper":
+    if (config.rows, config.cols) != (28, 28):
+        differs.append(f"the array is {config.rows}x{config.cols}, that of the study is 28x28 (--array 28x28)")
+    if config.operand_a != "weight":
+        differs.append("operand A is the activation, in the study taken to be the weight (--operand-a weight)")
+    if config.omit_weight and about.rounding != "paper":
         differs.append(
-            f"weights are rounded to what the multiplier keeps ({about.rounding}), the study lets it floor them "
-            f"(--rounding paper)"
+            "weights are rounded to what the multiplier keeps, the study lets it floor them (--rounding paper)"
         )
     if about.compensated:
         differs.append("the multiplier's mean error is compensated, the study does not (--no-compensate)")
     if about.lowering != "toeplitz":
         differs.append(f"the lowering is {about.lowering}, that of the study's tool is toeplitz (--lowering toeplitz)")
-    if (about.site, about.kind) != ("weight", "stuck") or about.spec["transient"]:
-        differs.append("the study injects permanent stuck-at faults at the weight (--site weight --kind stuck)")
+    if about.score != "softmax":
+        differs.append("outcomes compare raw outputs, those of the study class probabilities (--score softmax)")
+    if about.site != "weight":
+        differs.append(f"the fault site is {about.site}, that of the study's tool is the weight (--site weight)")
+    if about.kind in ("sa0", "sa1"):
+        differs.append(
+            f"values are stuck at {about.kind[-1]} alone, in the study at 0 and at 1: one polarity only (--kind stuck)"
+        )
+    elif about.kind != "stuck":
+        differs.append("bits are flipped, in the study's tool they are stuck at 0 and at 1 (--kind stuck)")
+    if about.spec["transient"]:
+        differs.append("each fault lasts one cycle, those of the study's tool are permanent (without --transient)")
     return [f"not as in the paper: {text}" for text in differs]
 
 
 def difference_table(comparison: Comparison) -> Table:
     """Return the first pairs whose outcomes differ."""
-    table = _table("fault", "image", "A", "B", left=("fault", "A", "B"))
+    table = _table("fault", "image", "A", "B", left=("fault", "A", "B"), fold=("fault",))
     for pair in comparison.first:
         table.add_row(pair.fault, str(pair.image), pair.a, pair.b)
     return table
@@ -214,21 +268,49 @@ def difference_table(comparison: Comparison) -> Table:
 
 def explanation_tables(explanation: Explanation) -> tuple[Table, Table]:
     """Return one fault layer by layer, and image by image."""
-    columns = ("layer", "GEMMs", "activated", "psums struck", "psums differing", "values differing", "images differing")
-    layers = _table(*columns, left=("layer",), title=f"{explanation.fault}, all images")
     total = len(explanation.images)
+    columns = (
+        "layer",
+        "GEMMs",
+        "activated",
+        "psums",
+        "psums\nstruck",
+        "psums\ndiffer",
+        "values",
+        "values\ndiffer",
+        "images\ndiffer",
+    )
+    title = f"{explanation.fault}, {'one image' if total == 1 else f'all {total:,} images'}"
+    layers = _table(*columns, left=("layer",), fold=("layer",), title=title, dense=True)
+    layers.caption = (
+        "activated: how often the fault changed a bit. psums struck: partial sums that the fault itself changed in "
+        "this layer. psums differ: those that are not the golden run's, from changed activations too. values: what "
+        "leaves for the next layer. values differ: those that are not the golden run's."
+    )
     for step in explanation.layers:
         layers.add_row(
             f"{step.layer} {step.name}",
             str(step.gemms),
             f"{step.activated:,}",
-            f"{step.struck_psums:,} / {step.psums:,}",
-            f"{step.differing_psums:,} / {step.psums:,}",
-            f"{step.differing_values:,} / {step.values:,}",
-            f"{step.differing_images} / {total}",
+            f"{step.psums:,}",
+            f"{step.struck_psums:,}",
+            f"{step.differing_psums:,}",
+            f"{step.values:,}",
+            f"{step.differing_values:,}",
+            f"{step.differing_images:,}",
         )
-    heads = ("image", "label", "golden class", "probability", "faulty class", "probability ", "ratio", "outcome")
+    heads = (
+        "image",
+        "label",
+        "golden\nclass",
+        "golden\nprob.",
+        "faulty\nclass",
+        "faulty\nprob.",
+        "ratio",
+        "outcome",
+    )
     images = _table(*heads, left=("outcome",))
+    images.caption = "prob.: the largest class probability. ratio: faulty over golden."
     for image in explanation.images:
         images.add_row(
             str(image.image),

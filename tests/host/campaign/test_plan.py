@@ -183,7 +183,7 @@ def test_plan_records_what_was_resolved(tmp_path: Path) -> None:
         "board": "emu",
         "physical": None,
         "config": "8P",
-        "array": [4, 3],
+        "array": "4x3",
         "operand_a": "weight",
         "model": "small",
         "rounding": "multiplier",

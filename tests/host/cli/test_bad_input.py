@@ -75,7 +75,7 @@ CASES = [
     ("multipliers --table t.npy", "--table needs the NAME of one part; allowed: 2PP, 2PQ,"),
     (f"{INJECT} --explain", "--explain follows one fault", "allowed: with --fault, without --out"),
     ("export done", "export needs a format; allowed: --csv, --json"),
-    ("export done --json --out f.json", "--out needs a format; allowed: --csv"),
+    ("export done --json --out f.json", "--out needs --csv; --json without --out prints to stdout"),
     # faults and fault lists
     (f"{INJECT} --fault weight:r4:c0:b0:sa1", "row must be between 0 and 3", "not row 4, column 0"),
     (f"{INJECT} --fault weight:r0:c0:b8:sa1", "bit of site weight must be between 0 and 7", "not 8"),
@@ -89,8 +89,10 @@ CASES = [
     (f"{INJECT} --fault weight-r0", "a fault must have the form SITE:rROW:cCOL:bBIT", "not 'weight-r0'"),
     (f"{INJECT} --fault weight:r0:c0:b0:flip@l9:g0:t0:y0+1", "layer must be between 0 and 1, not 9"),
     (f"{INJECT} --fault weight:r0:c0:b0:sa1 --seed 3", "--fault", "must stand alone, not with others: --fault, --seed"),
-    (f"{INJECT} --fault-list no.jsonl", "fault list no.jsonl cannot be read"),
-    (f"{INJECT} --fault-list small.npz", "fault list small.npz cannot be read"),
+    (f"{INJECT} --fault-list no.jsonl", "no.jsonl cannot be read: it does not exist; allowed: a fault-list file, as `"),
+    (f"{INJECT} --fault-list small.npz", "fault list small.npz cannot be read: it is not text; allowed: a fault-list"),
+    (f"{INJECT} --fault-list notes.txt", "fault list notes.txt, line 1: damaged, or not JSON; allowed: a fault-list"),
+    (f"{INJECT} --fault-list empty-dir", "fault list empty-dir cannot be read: it is no file; allowed: a fault-list"),
     (f"{INJECT} --fault-list cut.jsonl", "fault list cut.jsonl", "must hold 9 faults, not 5"),
     (f"{INJECT} --fault-list wide.jsonl", "row must be between 0 and 3", "not row 20"),
     (f"{INJECT} --fault-list drawn28.jsonl", "drawn for a 28x28 array", "draw one with `axft-hw faults`"),
@@ -106,7 +108,9 @@ CASES = [
     ("compile odd.onnx --config 8P --out c.npz", "odd.onnx", "wobble", "Sin", "Conv"),
     (f"infer --config 8P --model small-34P.npz {DATA}", "compiled for multiplier 34P, not exact"),
     (f"infer {SMALL} --calibration no-such", "unknown data set 'no-such'"),
+    ("inject --model nope.npz", "nope.npz does not exist"),
     # data
+    (f"infer --config 8P {MODEL} --data seven.npz", "seven.npz: labels must be between 0 and 2, the 3 class", "not 7"),
     (
         f"infer --config 8P {MODEL} --data nowhere",
         "unknown data set 'nowhere'; allowed: mnist-5k, mnist, ",
@@ -136,6 +140,12 @@ CASES = [
     ("multipliers 2PP --width 4 --table notes.txt", "output notes.txt exists and is not overwritten"),
     ("data export small-data.npz --out small-data.npz", "small-data.npz exists and is not overwritten"),
     ("export done --csv --out notes.txt", "output notes.txt exists and is not overwritten"),
+    # outputs in directories that are missing
+    ("faults --config 8P --out no/f.jsonl", "output no/f.jsonl: the directory no does not exist"),
+    ("compile small.npz --config 8P --out no/c.npz", "output no/c.npz: the directory no does not exist"),
+    ("multipliers 2PP --width 4 --table no/t.npy", "output no/t.npy: the directory no does not exist"),
+    ("data export small-data.npz --out no/d.npz", "output no/d.npz: the directory no does not exist"),
+    ("export done --csv --out no/f.csv", "output no/f.csv: the directory no does not exist"),
 ]
 
 
@@ -176,6 +186,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     labels = np.zeros(2, dtype=np.int64)
     five_rows = Dataset(name="x", images=np.zeros((2, 1, 5, 6), dtype=np.uint8), labels=labels, source="made here")
     export_npz(five_rows, place / "wrong-shape.npz")
+    np.savez(place / "seven.npz", images=np.zeros((2, 6, 6), dtype=np.uint8), labels=np.array([0, 7]))
     np.savez(place / "floats.npz", images=np.zeros((2, 6, 6)), labels=labels)
     (place / "empty-dir").mkdir()
     (place / "cut-idx").mkdir()

@@ -81,7 +81,8 @@ def test_data_lists_what_is_there_and_what_is_not(run: Run, run_json: RunJson) -
     assert "axft-hw data fetch mnist" in listed["mnist"]["problem"]
     result = run("data")
     assert "not here" in result.stdout
-    assert "axft-hw data fetch mnist" in result.stderr
+    (note,) = result.stderr.splitlines()
+    assert "`axft-hw data fetch mnist`" in note
 
 
 def test_exported_data_is_the_same_data(run_json: RunJson, place: Path) -> None:
@@ -115,9 +116,12 @@ def test_inference_has_the_promised_keys(run_json: RunJson, run: Run) -> None:
     assert "100.00 %" in run(f"infer {SMALL}").stdout
 
 
-def test_compensation_is_an_option(run_json: RunJson) -> None:
-    """Measured on calibration images, and off unless asked for."""
+def test_compensation_is_an_option(run: Run, run_json: RunJson) -> None:
+    """Measured on calibration images, with a note if they are those evaluated; off unless asked for."""
     calibrated = "infer --config 34P --array 4x3 --model small.npz --data small-data.npz --calibration small-data.npz"
+    note = "ranges were measured on the images that are evaluated (small-data)"
+    assert note in run(calibrated).stderr
+    assert note not in run(f"infer {SMALL}").stderr
     assert run_json(calibrated)["compensated"] is False
     assert run_json(f"{calibrated} --compensate")["compensated"] is True
     assert run_json(f"{calibrated} --no-compensate")["compensated"] is False
@@ -176,22 +180,47 @@ def test_inject_leaves_a_result_under_a_new_name(run_json: RunJson, place: Path)
 
 
 def test_inject_prints_outcomes_beside_the_papers(run: Run) -> None:
-    """With what differs from the study, in the same place."""
-    text = run(f"{INJECT} --faults 40 --out r").stdout
+    """Of the shipped network, with what differs from the study, in the same place."""
+    text = run("inject --config 34P --faults 12 --images 2 --workers 1 --out r").stdout
     rows = {line.split()[0]: line for line in text.splitlines() if "│" in line}
     assert set(rows) >= {"masked", "tolerable", "critical", "OK", "SDC", "hang", "crash"}
-    assert [rows[name].split()[-1] for name in ("masked", "tolerable", "critical")] == ["64.65", "23.01", "12.34"]
+    assert [rows[name].split()[-1] for name in ("masked", "tolerable", "critical")] == ["74.16", "23.01", "2.83"]
     assert "95% interval" in text
     assert "not as in the paper: weights are rounded" in text
     assert "not as in the paper: the lowering is im2col" in text
-    assert "40 of 192" in text
-    assert "r/campaign.sqlite" in text
+    assert "12 of 12,544" in text
+    assert text.splitlines()[-1].split() == ["result", "r/campaign.sqlite"]
 
 
-def test_inject_as_in_the_paper_notes_no_rounding(run: Run) -> None:
-    """Only what still differs is said."""
-    text = run(f"{INJECT} --rounding paper --lowering toeplitz --faults 10 --out r").stdout
+def test_inject_as_in_the_paper_notes_nothing(run: Run) -> None:
+    """Rounding does not matter to an exact multiplier."""
+    text = run("inject --config 8P --lowering toeplitz --faults 4 --images 1 --workers 1 --out r").stdout
+    assert "paper %" in text
     assert "not as in the paper" not in text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [f"{INJECT} --faults 10", "inject --config 8P --images 1 --workers 1 --fault weight:r0:c0:b6:sa1"],
+)
+def test_inject_of_something_else_says_nothing_of_the_paper(run: Run, line: str) -> None:
+    """Another network, or a fault chosen by hand."""
+    assert "paper" not in run(f"{line} --out r").stdout
+
+
+def test_narrow_terminal_loses_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables that are wider are left to the terminal, and the result's path is in one piece."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    name = "a-name-so-long-that-it-takes-more-than-one-line-of-a-narrow-terminal"
+    assert f"{name}/campaign.sqlite" in run(f"{INJECT} --faults 5 --out {name}").stdout
+    for words, line in (
+        (["2PT", "12.25", "81.25", "1564.2", "2.30"], "multipliers 2PT"),
+        (["0 conv", "activated", "outcome"], f"inject {SMALL} --fault weight:r0:c0:b6:sa1 --explain"),
+    ):
+        text = run(line).stdout
+        assert [word for word in words if word not in text] == []
+        assert "…" not in text
 
 
 @pytest.mark.parametrize("kind", ["stuck", "flip", "sa0", "sa1"])
@@ -200,6 +229,16 @@ def test_every_site_and_kind_can_be_injected(run_json: RunJson, site: str, kind:
     """And is what the result says."""
     value = run_json(f"{INJECT} --site {site} --kind {kind} --faults 10 --images 2 --out r")
     assert (value["site"], value["kind"], value["faults"], value["images"]) == (site, kind, 10, 2)
+
+
+def test_simulated_pairs_leave_out_the_certainly_masked(run_json: RunJson, run: Run, place: Path) -> None:
+    """Both rates are in the printed line."""
+    value = run_json(f"{INJECT} --faults 100 --out r")
+    with ResultStore.open(place / "r") as store:
+        simulated = sum(not row.certain for row in store.rows())
+    assert value["simulated_pairs"] == simulated * IMAGES
+    assert value["pairs"] == 100 * IMAGES
+    assert re.search(r"[\d,]+ pairs/s, [\d,]+ simulated/s", run(f"{INJECT} --faults 100 --out s").stdout)
 
 
 def test_margin_and_confidence_decide_the_number_and_the_intervals(run_json: RunJson) -> None:
@@ -212,6 +251,7 @@ def test_physical_array_gives_the_logical_outcomes(run_json: RunJson) -> None:
     """And is recorded."""
     value = run_json(f"{INJECT} --physical 2x2 --faults 20 --out a")
     assert value["physical"] == "2x2"
+    assert value["outcomes"] == run_json(f"{INJECT} --physical 30x30 --faults 20 --out larger")["outcomes"]
     assert value["outcomes"] == run_json(f"{INJECT} --faults 20 --out b")["outcomes"]
 
 
@@ -228,6 +268,7 @@ def test_explain_follows_one_fault(run: Run, run_json: RunJson, place: Path) -> 
     line = f"inject {SMALL} --fault weight:r0:c0:b6:sa1 --images 7 --explain"
     value = run_json(line)
     assert (value["config"], value["images"], len(value["per_image"])) == ("8P", 7, 7)
+    assert value["array"] == "4x3"
     assert [layer["layer"] for layer in value["layers"]] == [0, 1]
     assert len(run_json(line.replace("--images 7", ""))["per_image"]) == EXPLAINED_IMAGES
     text = run(line).stdout
@@ -250,6 +291,7 @@ def test_diff_tells_what_differs(run: Run, run_json: RunJson) -> None:
     assert value["settings"] == {"lowering": ["im2col", "toeplitz"]}
     result = run("diff a b", 1)
     assert value["first"][0]["fault"] in result.stdout
+    assert f"and {value['differing_pairs'] - len(value['first'])} more" in result.stdout
     assert "lowering: im2col in A, toeplitz in B" in result.stderr
 
 

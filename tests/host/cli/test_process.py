@@ -79,6 +79,31 @@ def test_interrupt_keeps_what_is_done(place: Path, workers: int) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="process groups are of POSIX systems")
+def test_second_interrupt_says_where_the_faults_are_kept(place: Path) -> None:
+    """It stops at once: nothing on stdout, and a store that opens."""
+    process = start_and_wait(place, f"{ENDLESS} --json --workers 1")
+    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr
+    if not stdout:  # otherwise the first one had ended the campaign before the second came
+        last = stderr.splitlines()[-1]
+        assert last == "Error: interrupted: the faults that are done are kept in r/campaign.sqlite"
+    assert faults_done(place) > 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is of Linux")
+@pytest.mark.parametrize("form", ["--csv", "--json"])
+def test_output_without_room_is_an_error_line(place: Path, form: str) -> None:
+    """And no traceback, also if what is written fits in a buffer."""
+    assert run(place, f"inject {SMALL} --faults 5 --workers 1 --out a").returncode == 0
+    with Path("/dev/full").open("w", encoding="ascii") as full:
+        command = [*PROGRAM, "export", "a", form]
+        result = subprocess.run(command, cwd=place, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (result.returncode, result.stderr) == (1, "Error: the output cannot be written: No space left on device\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="process groups are of POSIX systems")
 def test_killed_campaign_keeps_what_was_committed(place: Path) -> None:
     """The store opens after kill -9, and its faults are in order."""
     process = start_and_wait(place, f"{ENDLESS} --workers 1")
