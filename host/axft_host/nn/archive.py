@@ -203,17 +203,16 @@ def read_archive(path: str | os.PathLike[str]) -> Archive:
     except FileNotFoundError as error:
         raise ModelError(f"{source} does not exist") from error
     except _UNREADABLE as error:
-        raise ModelError(f"{source} is not a network file, or is damaged: {_reason(error)}") from error
+        # What numpy says of a file that it does not know (that it may be pickled) would only mislead.
+        raise ModelError(
+            f"{source} is not a network file, or is damaged; allowed: an .npz file as `axft-hw compile` writes it"
+        ) from error
     if version != VERSION:
         raise ModelError(f"{source} has layout version {version!r}; this program reads version {VERSION}")
     archive = Archive(kind=str(kind), meta=meta, arrays=arrays)
     if archive.digest() != digest:
         raise ModelError(f"{source} is damaged: its content does not have the digest it states")
     return archive
-
-
-def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def op_to_parts(op: Any, prefix: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
