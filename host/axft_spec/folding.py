@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from axft_spec.errors import FaultError
 from axft_spec.faults import Fault, FaultKind, FaultSite, Site
 from axft_spec.lowering import GemmShape
-from axft_spec.schedule import Tile, Window, tile_cycles, tiles
+from axft_spec.schedule import Tile, Window, tile_cycles, tile_of, tiles
 
-__all__ = ["SubTile", "fold"]
+__all__ = ["SubTile", "fold", "fold_gemm"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class SubTile:
     Members
     -------
     tile : Tile
-        Its place in the logical tile (first output and size).
+        Its first output and its size: in the logical tile (`fold`), or in the GEMM (`fold_gemm`).
     fault : Fault or None
         What to arm on the physical array; rows, columns and cycles are physical.
     entering : Fault or None
@@ -84,6 +84,44 @@ def fold(fault: Fault | None, tile: Tile, k: int, rows: int, cols: int) -> Itera
         sites = own + (entering.sites if entering is not None else ())
         armed = Fault(fault.kind, sites, window) if sites else None
         yield SubTile(tile=part, fault=armed, entering=entering)
+
+
+def fold_gemm(
+    fault: Fault | None,
+    shape: GemmShape,
+    logical: tuple[int, int],
+    physical: tuple[int, int],
+    *,
+    layer: int = 0,
+    gemm_index: int = 0,
+) -> list[SubTile]:
+    """Return the sub-tiles of a whole GEMM, with their places in it, in order of logical tile, then as in `fold`.
+
+    Parameters
+    ----------
+    fault : Fault or None
+        Armed on the logical array; one with a window acts only in the tile that the window names.
+    shape : GemmShape
+    logical, physical : (int, int)
+        Rows and columns of the two arrays.
+    layer, gemm_index : int
+        Where in the network this GEMM is.
+
+    Raises
+    ------
+    FaultError
+        If the device cannot represent the fault in a sub-tile, or the GEMM has no tile that the window names.
+    """
+    window = None if fault is None else fault.window
+    if window is not None and (window.layer, window.gemm) == (layer, gemm_index):
+        tile_of(window, shape, *logical)
+    parts = []
+    for tile in tiles(shape, *logical):
+        acts = window is None or (window.layer, window.gemm, window.tile) == (layer, gemm_index, tile.index)
+        for part in fold(fault if acts else None, tile, shape.k, *physical):
+            place = replace(part.tile, row0=tile.row0 + part.tile.row0, col0=tile.col0 + part.tile.col0)
+            parts.append(replace(part, tile=place))
+    return parts
 
 
 def _place(fault: Fault, armed: FaultSite, part: Tile, k: int) -> Iterator[_Placed]:

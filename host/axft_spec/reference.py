@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from axft_spec.config import ArrayConfig
 from axft_spec.errors import ConfigError
 from axft_spec.faults import Fault, FaultKind, Site, force, ignored_bits, value_bits
-from axft_spec.folding import fold
+from axft_spec.folding import fold_gemm
 from axft_spec.lowering import GemmShape
 from axft_spec.numeric import signed_range, wrap
-from axft_spec.schedule import Tile, tile_cycles, tile_of, tiles
+from axft_spec.schedule import tile_cycles
 
 __all__ = ["ProcessingElement", "ReferenceRun", "TileRun", "gemm", "gemm_folded", "run_tile"]
 
@@ -176,14 +176,6 @@ class ReferenceRun:
     activated: int
 
 
-def _for_tile(fault: Fault | None, layer: int, gemm_index: int, tile: Tile) -> Fault | None:
-    """Return the fault if it acts in this tile: permanent ones do in every tile."""
-    if fault is None or fault.window is None:
-        return fault
-    window = fault.window
-    return fault if (window.layer, window.gemm, window.tile) == (layer, gemm_index, tile.index) else None
-
-
 def gemm(
     config: ArrayConfig,
     activations: Int64,
@@ -225,28 +217,18 @@ def gemm_folded(
     array, bit for bit; a fault that the device cannot represent is a ``FaultError`` before anything runs.
     """
     shape = GemmShape(m=activations.shape[0], k=activations.shape[1], n=weights.shape[1])
-    if (
-        fault is not None
-        and fault.window is not None
-        and (fault.window.layer, fault.window.gemm) == (layer, gemm_index)
-    ):
-        tile_of(fault.window, shape, config.rows, config.cols)
     device = config.resized(*physical)
-    plan = [
-        (tile, list(fold(_for_tile(fault, layer, gemm_index, tile), tile, shape.k, *physical)))
-        for tile in tiles(shape, config.rows, config.cols)
-    ]
+    parts = fold_gemm(fault, shape, (config.rows, config.cols), physical, layer=layer, gemm_index=gemm_index)
     run = ReferenceRun(psums=np.zeros((shape.m, shape.n), dtype=np.int64), activated=0)
-    for tile, parts in plan:
-        for part in parts:
-            row0, col0 = tile.row0 + part.tile.row0, tile.col0 + part.tile.col0
-            rows, cols = slice(row0, row0 + part.tile.rows), slice(col0, col0 + part.tile.cols)
-            operands = activations[rows], weights[:, cols]
-            result = run_tile(device, *operands, part.fault)
-            run.psums[rows, cols] = result.psums
-            run.activated += result.activated
-            if part.entering is not None:
-                # The window of the whole set: what enters is counted where it comes from, not here.
-                alone = replace(part.entering, window=part.fault.window if part.fault is not None else None)
-                run.activated -= run_tile(device, *operands, alone).activated
+    for part in parts:
+        rows = slice(part.tile.row0, part.tile.row0 + part.tile.rows)
+        cols = slice(part.tile.col0, part.tile.col0 + part.tile.cols)
+        operands = activations[rows], weights[:, cols]
+        result = run_tile(device, *operands, part.fault)
+        run.psums[rows, cols] = result.psums
+        run.activated += result.activated
+        if part.entering is not None:
+            # The window of the whole set: what enters is counted where it comes from, not here.
+            alone = replace(part.entering, window=part.fault.window if part.fault is not None else None)
+            run.activated -= run_tile(device, *operands, alone).activated
     return run

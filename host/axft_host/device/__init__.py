@@ -1,0 +1,1 @@
+"""The driver of the accelerator, over whatever carries its registers."""
