@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +102,16 @@ class Backend(ABC):
 
     #: Name on the command line.
     name: str
+
+    #: Whether faults that are masked with certainty need not run: a device has to show that they are.
+    skips_certain = False
+
+    def device(self) -> dict[str, Any] | None:
+        """Return what identifies the device used last, as plain JSON values; None if there is none.
+
+        Its key ``regmap_hash`` says which register map it has.
+        """
+        return None
 
     @abstractmethod
     def gemm(

@@ -56,6 +56,7 @@ class Emulator(Backend):
     """
 
     name = "emu"
+    skips_certain = True
 
     def __init__(self) -> None:
         # The stages of the workload used last.

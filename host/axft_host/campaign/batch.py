@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axft_host.backends.base import Workload
-from axft_host.backends.registry import open_backend
+from axft_host.backends.registry import Board, open_backend
 from axft_host.campaign.outcome import classify, top_class
 from axft_host.campaign.records import FaultRow
 from axft_spec.faults import Fault
@@ -23,7 +23,7 @@ class Job:
 
     Members
     -------
-    board : str
+    board : Board
     workload : Workload
     labels : ndarray of int64, shape (images,)
     golden : ndarray of int64, shape (images, classes)
@@ -31,7 +31,7 @@ class Job:
     score : str
     """
 
-    board: str
+    board: Board
     workload: Workload
     labels: NDArray[np.int64]
     golden: NDArray[np.int64]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from axft_host.backends.registry import open_backend
+from axft_host.backends.registry import Board, open_backend
 from axft_host.campaign.outcome import check_score
 from axft_host.campaign.statistics import check_confidence, check_margin, sample_size
 from axft_host.campaign.workload import Prepared, WorkloadOptions, prepare, prepare_network, resolve_config
@@ -155,8 +155,7 @@ class Plan:
 
     Members
     -------
-    board : str
-    physical : (int, int) or None
+    board : Board
     prepared : Prepared
     faults : FaultList
     score : str
@@ -164,8 +163,7 @@ class Plan:
     workers : int or None
     """
 
-    board: str
-    physical: tuple[int, int] | None
+    board: Board
     prepared: Prepared
     faults: FaultList
     score: str
@@ -189,8 +187,8 @@ class Plan:
         """Return the resolved options as plain JSON values: what a result records of its making."""
         network, config = self.prepared.workload.network, self.prepared.workload.config
         return {
-            "board": self.board,
-            "physical": None if self.physical is None else "x".join(map(str, self.physical)),
+            "board": self.board.name,
+            "physical": None if self.board.physical is None else "x".join(map(str, self.board.physical)),
             "config": self.prepared.config_name,
             "array": f"{config.rows}x{config.cols}",
             "operand_a": config.operand_a,
@@ -334,6 +332,12 @@ def check_representable(faults: Iterable[Fault], schedule: Schedule, physical: t
                     list(fold(fault, tile, layer.shape.k, *physical))
 
 
+def _sites_of(faults: Iterable[Fault]) -> tuple[Site, ...]:
+    """Return the sites that some faults name, in the order of `Site`."""
+    named = {armed.site for fault in faults for armed in fault.sites}
+    return tuple(site for site in Site if site in named)
+
+
 def plan_campaign(options: CampaignOptions, *, default_images: int = DEFAULT_IMAGES) -> Plan:
     """Resolve the options of a campaign.
 
@@ -359,8 +363,7 @@ def plan_campaign(options: CampaignOptions, *, default_images: int = DEFAULT_IMA
     if physical is not None:
         check_representable(faults.faults, schedule, physical)
     return Plan(
-        board=options.board,
-        physical=physical,
+        board=Board(name=options.board, physical=physical, sites=_sites_of(faults.faults)),
         prepared=prepared,
         faults=faults,
         score=options.score,

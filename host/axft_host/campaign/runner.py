@@ -6,9 +6,9 @@ import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from axft_host.backends.certain import CertainMasking
 from axft_host.backends.registry import open_backend
 from axft_host.campaign.batch import Job
-from axft_host.campaign.outcome import top_class
+from axft_host.campaign.outcome import Status, top_class
 from axft_host.campaign.plan import Plan
 from axft_host.campaign.records import FaultRow, Golden, Provenance
 from axft_host.campaign.store import STORE_NAME, ResultStore, make_result_dir, utc_now
@@ -126,20 +126,22 @@ def run_campaign(plan: Plan, out: Path | None = None, progress: Progress | None 
     workload, faults = plan.prepared.workload, plan.faults
     watch = _Stopwatch()
     with watch.running():
-        accumulators = open_backend(plan.board).evaluate(workload, [None])[0].accumulators
+        backend = open_backend(plan.board)
+        accumulators = backend.evaluate(workload, [None])[0].accumulators
         masking = CertainMasking(workload)
         certain = masking.of(faults.faults)
         space_certain = None if faults.space is None else masking.count(faults.space)
     labels = plan.prepared.dataset.labels
     golden = Golden(image_ids=np.arange(len(labels)), labels=labels, predictions=top_class(accumulators))
     job = Job(board=plan.board, workload=workload, labels=labels, golden=accumulators, score=plan.score)
-    open_faults = [(index, fault) for index, fault in enumerate(faults.faults) if not certain[index]]
+    skipped = certain if backend.skips_certain else np.zeros_like(certain)
+    open_faults = [(index, fault) for index, fault in enumerate(faults.faults) if not skipped[index]]
     batches = make_batches(open_faults, len(labels))
 
     with Interruption(progress.stopping) as stop:
         directory = make_result_dir(out, plan.prepared.config_name)
         write_fault_list(directory / FAULT_LIST_NAME, faults)
-        provenance = _provenance(plan, golden, accumulators, space_certain)
+        provenance = _provenance(plan, backend.device(), golden, accumulators, space_certain)
         with ResultStore.create(directory / STORE_NAME, provenance, golden) as store:
             rows = _InOrder(store, faults.faults, certain, golden)
             try:
@@ -195,7 +197,7 @@ class _InOrder:
 
     def add(self, rows: Sequence[FaultRow]) -> None:
         """Add the next rows of faults that were simulated, in one transaction."""
-        simulated = {row.index: row for row in rows}
+        simulated = {row.index: self._marked(row) for row in rows}
         end = rows[-1].index + 1
         self._store.add(
             [simulated[index] if index in simulated else self._masked(index) for index in range(self.done, end)]
@@ -207,12 +209,22 @@ class _InOrder:
         self._store.add([self._masked(index) for index in range(self.done, len(self._faults))])
         self.done = len(self._faults)
 
+    def _marked(self, row: FaultRow) -> FaultRow:
+        """Say of a fault that ran, and need not have, that it belongs to those that are masked with certainty."""
+        return replace(row, certain=True) if self._certain[row.index] and row.status is Status.OK else row
+
     def _masked(self, index: int) -> FaultRow:
         assert self._certain[index], "rows come in the order of the list"
         return FaultRow.masked_with_certainty(index, self._faults[index], self._golden)
 
 
-def _provenance(plan: Plan, golden: Golden, accumulators: NDArray[np.int64], space_certain: int | None) -> Provenance:
+def _provenance(
+    plan: Plan,
+    device: dict[str, Any] | None,
+    golden: Golden,
+    accumulators: NDArray[np.int64],
+    space_certain: int | None,
+) -> Provenance:
     workload, dataset, faults = plan.prepared.workload, plan.prepared.dataset, plan.faults
     network, space = workload.network, faults.space
     return Provenance(
@@ -242,10 +254,10 @@ def _provenance(plan: Plan, golden: Golden, accumulators: NDArray[np.int64], spa
         dataset_source=dataset.source,
         golden_accuracy=golden.accuracy,
         golden_digest=hashlib.sha256(accumulators.astype("<i8").tobytes()).hexdigest(),
-        backend=plan.board,
-        physical=None if plan.physical is None else list(plan.physical),
-        device=None,
-        regmap_digest=None,
+        backend=plan.board.name,
+        physical=None if plan.board.physical is None else list(plan.board.physical),
+        device=device,
+        regmap_digest=None if device is None else device["regmap_hash"],
         confidence=plan.confidence,
         versions=tool_versions(),
     )

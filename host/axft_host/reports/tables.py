@@ -179,7 +179,7 @@ def plan_line(plan: Plan) -> str:
         when = "permanent" if space.schedule is None else "one cycle each"
         count += f" of {space.size:,} (site {plan.site}, {kinds}, {when}; seed {plan.faults.seed})"
     return (
-        f"{prepared.config_name} ({config.width} bits, multiplier {config.multiplier.name}) on {plan.board}, "
+        f"{prepared.config_name} ({config.width} bits, multiplier {config.multiplier.name}) on {plan.board.name}, "
         f"{config.rows}x{config.cols} array, {prepared.workload.lowering}; "
         f"{prepared.workload.network.name}, {images} of {prepared.dataset.name}; {count}"
     )

@@ -14,7 +14,7 @@ def test_emu_is_the_emulator() -> None:
     assert isinstance(open_backend("emu"), Emulator)
 
 
-@pytest.mark.parametrize("name", ["rtl", "pynq", "link:/dev/ttyUSB1"])
+@pytest.mark.parametrize("name", ["pynq", "link:/dev/ttyUSB1"])
 def test_planned_boards_say_that_they_are_not_built_yet(name: str) -> None:
     """With what is allowed now."""
     with pytest.raises(BackendError, match="is not built yet; allowed: emu"):

@@ -43,7 +43,7 @@ CASES = [
     ("compile small.npz --out c.npz", f"no configuration given; allowed: {PRESETS}"),
     ("faults --config 34Q --out f.jsonl", "unknown configuration '34Q' (did you mean 34P", f"allowed: {PRESETS}"),
     (f"{INJECT} --board zynq", "unknown board 'zynq'; allowed: emu"),
-    (f"{INJECT} --board rtl", "board 'rtl'", "not built yet; allowed: emu"),
+    (f"{INJECT} --board pynq", "board 'pynq'", "not built yet; allowed: emu"),
     (f"{INJECT} --board pynq", "board 'pynq'", "not built yet; allowed: emu"),
     (f"infer {SMALL} --board link:socket://here:1", "board 'link:socket://here:1'", "not built yet; allowed: emu"),
     (f"{INJECT} --array 0x3", "rows of the array must be between 1 and 64, not 0"),
