@@ -13,7 +13,7 @@ from axft_host.device.passes import Chunk, Pass, chunks_of, pack_steps, plan_pas
 from axft_host.device.port import Operation, Port, PortTimeoutError, Read, ReadBlock, Wait, Write, WriteBlock
 from axft_spec.config import ArrayConfig
 from axft_spec.errors import BackendError, ConfigError
-from axft_spec.faults import Fault, FaultSite, Site, check_fault
+from axft_spec.faults import Fault, FaultKind, FaultSite, Site, check_fault
 from axft_spec.hardware import MAX_STEPS, HardwareConfig
 from axft_spec.lowering import GemmShape
 from axft_spec.multipliers import EXACT, PARTS, Multiplier
@@ -44,6 +44,10 @@ class DeviceHangError(BackendError):
 
 class DeviceTimeoutError(BackendError):
     """A deadline has passed, and the watchdog has said nothing."""
+
+
+#: Operations that arm something, and what checks their results.
+_Arming = tuple[list[Operation], Callable[[Sequence[int | Words]], None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +235,41 @@ class Accelerator:
         operations, check = self._arming(fault)
         check(self._transact(operations))
 
-    def _arming(self, fault: Fault | None) -> tuple[list[Operation], Callable[[Sequence[int | Words]], None]]:
+    def shift(self, positions: Sequence[int]) -> list[int]:
+        """Shift a pattern through the chain and out again; return the positions that were set.
+
+        Whatever is armed afterwards does nothing until the next fault is armed.
+        """
+        self._armed = None
+        command, buffer = register("SCAN_COMMAND").offset, window("SCAN").offset
+        operations: list[Operation] = [
+            Write(register("FAULT").offset, 0),
+            WriteBlock(buffer, self.scan_map.words(positions)),
+            Write(command, ScanCommand.LOAD),
+            self._wait_idle(),
+            Write(command, ScanCommand.READ),
+            self._wait_idle(),
+            ReadBlock(buffer, self.hardware.scan_words),
+        ]
+        return self.scan_map.armed(np.asarray(self._transact(operations)[0], dtype=np.uint32))
+
+    def probe(self, positions: Sequence[int], observed: FaultSite) -> bool:
+        """Return whether a bit is armed after shifting in a pattern, by what it does: it must flip in one step.
+
+        This does not look at what comes out of the chain, and so tells where a broken one still works.
+        """
+        array = self.hardware.array
+        one = Pass(fault=None, own=(), rows=array.rows, cols=array.cols, col0=0, row_starts=(0,))
+        kind = register("FAULT").pack(kind=KIND_CODES[FaultKind.FLIP])
+        self.shift(positions)
+        arming: list[Operation] = [Write(register("FAULT").offset, kind)]
+        operands = np.zeros((1, array.rows, 1), dtype=np.int64), np.zeros((1, array.cols), dtype=np.int64)
+        _, activated = self._run(
+            one, self._observing(observed, only_bit=True), *operands, arming=(arming, lambda results: None)
+        )
+        return bool(activated[0])
+
+    def _arming(self, fault: Fault | None) -> _Arming:
         """Return the operations that arm a fault, and what checks their results."""
         control = register("FAULT")
         if fault is None:
@@ -252,7 +290,7 @@ class Accelerator:
             operations.append(Write(control.offset, mode))
         return operations, check
 
-    def _shifting(self, positions: tuple[int, ...]) -> tuple[list[Operation], Callable[[Sequence[int | Words]], None]]:
+    def _shifting(self, positions: tuple[int, ...]) -> _Arming:
         """Return the operations that shift a pattern in and out again, and what checks their results."""
         command, buffer = register("SCAN_COMMAND").offset, window("SCAN").offset
         if len(positions) == 1:
@@ -376,7 +414,7 @@ class Accelerator:
                 raise ConfigError(f"{name} must be between {low} and {high}, not {operand.min()} to {operand.max()}")
 
     def _run(
-        self, each: Pass, observing: Operation, activations: Int64, weights: Int64
+        self, each: Pass, observing: Operation, activations: Int64, weights: Int64, arming: _Arming | None = None
     ) -> tuple[list[tuple[int, Int64]], Int64]:
         """Run one pass; return each row block's start and psums (images, rows, cols), and each image's activations."""
         hardware, images, k = self.hardware, activations.shape[0], weights.shape[0]
@@ -388,7 +426,7 @@ class Accelerator:
             -1, k, hardware.activation_step_words
         )
         steps = list(self._steps(each, k, len(packed)))
-        operations, check = self._arming(each.fault)
+        operations, check = arming or self._arming(each.fault)
         armed_results = sum(isinstance(operation, Read | ReadBlock) for operation in operations)
         operations.append(observing)
         operations += self._streaming(each, steps, packed, packed_weights)
