@@ -246,7 +246,14 @@ def _declare() -> tuple[Register, ...]:
     out.add(
         "CONTROL",
         "Actions.",
-        _field("soft_reset", 0, 1, w, "1: reset everything behind the bus side, and empty the command queue"),
+        _field(
+            "soft_reset",
+            0,
+            1,
+            w,
+            "1: reset what runs behind the bus side, and empty the command queue; buffers, chain and the other "
+            "registers stay",
+        ),
     )
     out.add(
         "STATUS",
@@ -261,7 +268,13 @@ def _declare() -> tuple[Register, ...]:
         "What has gone wrong since it was last cleared.",
         _field("hang", 0, 1, rw1c, "the watchdog has passed its limit"),
         _field("overrun", 1, 1, rw1c, "a command came while the queue was full, and was dropped"),
-        _field("scan_clash", 2, 1, rw1c, "a scan command came while the array or the chain was busy, and was dropped"),
+        _field(
+            "scan_clash",
+            2,
+            1,
+            rw1c,
+            "a scan command came while the array was busy or frozen, or the chain busy, and was dropped",
+        ),
     )
     out.add(
         "WATCHDOG_LIMIT",
@@ -269,27 +282,35 @@ def _declare() -> tuple[Register, ...]:
         _field("watchdog_limit", 0, 32, rw, "clock cycles; 0 switches the watchdog off"),
     )
     out.add("WATCHDOG_COUNT", "Cycles since the last start or finish.", _field("watchdog_count", 0, 32, r, "cycles"))
-    out.add("COMMANDS_DONE", "Finished commands, modulo 2^32.", _field("commands_done", 0, 32, r, "commands"))
-    out.add("ARRAY_CYCLES", "Enabled cycles of the array, modulo 2^32.", _field("array_cycles", 0, 32, r, "cycles"))
+    out.add(
+        "COMMANDS_DONE",
+        "Finished commands, modulo 2^32; a soft reset sets it to 0.",
+        _field("commands_done", 0, 32, r, "commands"),
+    )
+    out.add(
+        "ARRAY_CYCLES",
+        "Enabled cycles of the array, modulo 2^32; a soft reset sets it to 0.",
+        _field("array_cycles", 0, 32, r, "cycles"),
+    )
     # A command: written as one block; the last word starts it.
     out.add("TILE_ACTIVATIONS", "First step in the activation buffer.", _field("step", 0, 16, rw, "step"), at=0x80)
     out.add("TILE_WEIGHTS", "First step in the weight buffer.", _field("step", 0, 16, rw, "step"))
-    out.add("TILE_STEPS", "Steps of each tile, or of this chunk of it.", _field("steps", 0, 16, rw, "1 or more"))
+    out.add("TILE_STEPS", "Steps of each tile, or of this chunk of it.", _field("steps", 0, 16, rw, "0: feed nothing"))
     out.add(
         "TILE_SHAPE",
         "Outputs of each tile.",
         _field("rows", 0, 8, rw, "1 to the array's rows"),
         _field("cols", 8, 8, rw, "1 to the array's columns"),
-        _field("repeat", 16, 16, rw, "tiles one behind the other: 0 means one"),
+        _field("repeat", 16, 16, rw, "tiles one behind the other: 0 means one; without first and last, always one"),
     )
     out.add("TILE_RESULT", "First word in the result buffer.", _field("word", 0, 20, rw, "word"))
     out.add(
         "TILE_START",
         "Queues the command.",
-        _field("first", 0, 1, w, "clear the partial sums, number cycles from 0"),
+        _field("first", 0, 1, w, "clear the partial sums, number cycles from 0; not while a tile is frozen"),
         _field("last", 1, 1, w, "drain into the result buffer"),
     )
-    # Faults. Written only while neither the array nor the chain is busy.
+    # Faults. Written only while the array is neither busy nor frozen.
     out.add(
         "FAULT",
         "What armed bits do.",
@@ -308,14 +329,27 @@ def _declare() -> tuple[Register, ...]:
         _field("only_bit", 24, 1, rw, "1: only that bit; 0: cycles in which any armed bit of the PE differs"),
         _field("on", 31, 1, rw, "1: count"),
     )
-    out.add("SCAN_POSITION", "For the command ARM_ONE.", _field("scan_position", 0, 24, rw, "position"), at=0xE0)
+    out.add(
+        "SCAN_POSITION",
+        "For the command ARM_ONE.",
+        _field("scan_position", 0, 24, rw, "position; beyond the chain: none"),
+        at=0xE0,
+    )
     out.add(
         "SCAN_COMMAND",
         "Shifts the chain, which takes one cycle for each position.",
         _field("scan_command", 0, 2, w, "1: arm one; 2: load; 3: read"),
     )
-    out.add("SCAN_ONES", "Ones that the last READ has found.", _field("scan_ones", 0, 24, r, "armed bits"))
-    out.add("SCAN_FIRST", "Where the last READ has found the lowest.", _field("scan_first", 0, 24, r, "position"))
+    out.add(
+        "SCAN_ONES",
+        "Ones that the last READ has found.",
+        _field("scan_ones", 0, 24, r, "armed bits; a soft reset sets it to 0"),
+    )
+    out.add(
+        "SCAN_FIRST",
+        "Where the last READ has found the lowest.",
+        _field("scan_first", 0, 24, r, "position; 0 without any"),
+    )
     return tuple(out.registers)
 
 

@@ -1,0 +1,251 @@
+"""One processing element (PE) of the systolic array: operand registers, multiplier, accumulator, fault gates."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from axft_hw.multiplier import multiply_operands
+from axft_spec.faults import Site
+from axft_spec.hardware import HardwareConfig
+from axft_spec.scanmap import ScanMap
+
+__all__ = ["FORCE_CODES", "Observer", "ProcessingElement"]
+
+#: What the codes on `force` and `force_psum` do to armed bits.
+FORCE_CODES = {"nothing": 0, "flip": 1, "stuck_at_0": 2, "stuck_at_1": 3}
+
+
+class ProcessingElement(wiring.Component):
+    """One PE: passes operands on to the south and the east, multiplies them, adds the product to its partial sum.
+
+    Latency: operands that arrive in one enabled cycle are on the outgoing lines, and in the multiplier, in the next
+    one, and their product is in `psum` two enabled cycles later. Throughput: one product per enabled cycle.
+
+    The stages, for operands in the input registers in cycle t:
+
+    1. In cycle t: fault gates of the lines, of the multiplier's own operands and of the product; its end loads
+       `product`, with 0 if the step is not valid.
+    2. In the next enabled cycle: the sum and its fault gate; its end loads `psum`.
+
+    Reset: the domain's reset empties the pipeline (`valid`, `product`, `valid_product`); all else keeps its value. All
+    registers power up as 0.
+
+    A drain uses the adder of stage 2, whose other operand is then 0: draining is right only while nothing is between the
+    stages, which is so two enabled cycles after the last valid step.
+
+    Parameters
+    ----------
+    hardware : HardwareConfig
+
+    Attributes
+    ----------
+    hardware : HardwareConfig
+
+    Members
+    -------
+    weight_north : In(signed(weight_bits))
+        Weight from the north.
+    activation_west : In(signed(activation_bits))
+        Activation from the west.
+    valid_west : In(1)
+        Whether the activation from the west is one of a step.
+    column_valid : In(1)
+        Whether this PE's column lies inside the tile; stands still while a tile runs.
+    enable : In(1)
+        Clock enable of everything but clear, drain and the scan chain.
+    clear : In(1)
+        Set `psum` to 0.
+    drain : In(1)
+        Load `psum` from the south.
+    psum_south : In(signed(psum_bits))
+        `psum` of the PE to the south.
+    force : In(2)
+        What to do with armed bits of operands and products in this cycle: 0 nothing, 1 flip, 2 force to 0, 3 force to 1.
+    force_psum : In(2)
+        The same for `psum`: `force` of the enabled cycle before.
+    scan_in, scan_shift : In(1)
+        Serial input of the scan chain, and its clock enable.
+    observe : In(pe_scan_bits)
+        Positions of the scan chain whose bits `hit` tells about.
+    weight_south : Out(signed(weight_bits))
+        Weight to the south, behind its fault gate.
+    activation_east : Out(signed(activation_bits))
+        Activation to the east, behind its fault gate.
+    valid_east : Out(1)
+        `valid_west` and `column_valid`, registered.
+    psum : Out(signed(psum_bits))
+        The partial sum register.
+    scan_out : Out(1)
+        Serial output of the scan chain.
+    hit : Out(1)
+        Whether, at a valid step, an armed and observed bit differs from what it is forced to; means nothing unless
+        `enable` is high. Without a counter in the hardware always 0.
+    """
+
+    def __init__(self, hardware: HardwareConfig) -> None:
+        self.hardware = hardware
+        super().__init__(
+            {
+                "weight_north": In(signed(hardware.weight_bits)),
+                "activation_west": In(signed(hardware.activation_bits)),
+                "valid_west": In(1),
+                "column_valid": In(1),
+                "enable": In(1),
+                "clear": In(1),
+                "drain": In(1),
+                "psum_south": In(signed(hardware.psum_bits)),
+                "force": In(2),
+                "force_psum": In(2),
+                "scan_in": In(1),
+                "scan_shift": In(1),
+                "observe": In(hardware.pe_scan_bits),
+                "weight_south": Out(signed(hardware.weight_bits)),
+                "activation_east": Out(signed(hardware.activation_bits)),
+                "valid_east": Out(1),
+                "psum": Out(signed(hardware.psum_bits), init=0),
+                "scan_out": Out(1),
+                "hit": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the registers, the two stages and the scan chain."""
+        m = Module()
+        hardware = self.hardware
+        weight = Signal(signed(hardware.weight_bits), reset_less=True)
+        activation = Signal(signed(hardware.activation_bits), reset_less=True)
+        valid = Signal()
+        product = Signal(signed(hardware.product_bits))
+        gates = _Gates(m, hardware)
+
+        with m.If(self.enable):
+            m.d.sync += [weight.eq(self.weight_north), activation.eq(self.activation_west)]
+        # In this form the column's part is a reset, which all PEs of the column share.
+        with m.If(~self.column_valid):
+            m.d.sync += valid.eq(0)
+        with m.Elif(self.enable):
+            m.d.sync += valid.eq(self.valid_west)
+        m.d.comb += self.valid_east.eq(valid)
+
+        m.d.comb += self.weight_south.eq(gates.forced(Site.WEIGHT, weight, self.force))
+        m.d.comb += self.activation_east.eq(gates.forced(Site.ACTIVATION, activation, self.force))
+        unforced = multiply_operands(
+            m,
+            hardware,
+            gates.forced(Site.WEIGHT_OPERAND, self.weight_south, self.force),
+            gates.forced(Site.ACTIVATION_OPERAND, self.activation_east, self.force),
+        )
+        # The next stage adds in every enabled cycle: the product of a step that is not valid is 0.
+        with m.If(self.enable & ~valid):
+            m.d.sync += product.eq(0)
+        with m.Elif(self.enable):
+            m.d.sync += product.eq(gates.forced(Site.PRODUCT, unforced, self.force))
+        hit = gates.observed("observer", self.observe, valid)
+
+        # The adder's second operand is what its look-up tables choose: while draining, the sum to the south plus 0.
+        total = Signal(signed(hardware.psum_bits))
+        m.d.comb += total.eq(product + Mux(self.drain, self.psum_south, self.psum))
+        if Site.PSUM in hardware.sites:
+            valid_product = Signal()
+            with m.If(self.enable):
+                m.d.sync += valid_product.eq(valid)
+            total = gates.forced(Site.PSUM, total, Mux(valid_product, self.force_psum, 0))
+            hit |= gates.observed("psum_observer", self.observe, valid_product)
+        with m.If(self.clear):
+            m.d.sync += self.psum.eq(0)
+        with m.Elif(self.enable | self.drain):
+            m.d.sync += self.psum.eq(total)
+
+        m.d.comb += self.scan_out.eq(gates.scan_chain(self.scan_in, self.scan_shift))
+        m.d.comb += self.hit.eq(hit)
+        return m
+
+
+class Observer(wiring.Component):
+    """Tells whether an observed bit changes at one of the fault gates of a PE.
+
+    A component of its own because synthesis should not see through it: behind a gate is a function of the bit before it,
+    its armed flip-flop and the code on `force`, and a tool that knows this spends one look-up table on every bit where
+    one does for two.
+
+    Combinational: latency 0 cycles, no reset.
+
+    Parameters
+    ----------
+    bits : int
+
+    Attributes
+    ----------
+    bits : int
+
+    Members
+    -------
+    before, behind : In(bits)
+        The bits before and behind their gates.
+    observe : In(bits)
+        Which of them count.
+    valid : In(1)
+        Whether the step is valid.
+    hit : Out(1)
+        Whether one that counts differs, at a valid step.
+    """
+
+    def __init__(self, bits: int) -> None:
+        self.bits = bits
+        super().__init__(
+            {"before": In(bits), "behind": In(bits), "observe": In(bits), "valid": In(1), "hit": Out(1)}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the comparison."""
+        m = Module()
+        m.d.comb += self.hit.eq(((self.before ^ self.behind) & self.observe).any() & self.valid)
+        return m
+
+
+class _Gates:
+    """The fault gates of a PE that this hardware has, and the scan chain that arms them."""
+
+    def __init__(self, m: Module, hardware: HardwareConfig) -> None:
+        self._m = m
+        self._hardware = hardware
+        self._offsets = ScanMap(hardware).offsets
+        self._armed = Signal(hardware.pe_scan_bits, name="armed", reset_less=True)
+        self._made: list[tuple[slice, Value, Value]] = []  # place, before, behind: since the last call of `observed`
+
+    def forced(self, site: Site, value: Value, force: Value) -> Value:
+        """Return what is behind the gate of a site: the value itself where the hardware lacks the site."""
+        if site not in self._offsets:
+            return value
+        start = self._offsets[site]
+        place = slice(start, start + len(self._hardware.site_range(site)))
+        armed = self._armed[place]
+        behind = Signal(value.shape(), name=f"{site.value}_forced")
+        # Codes: FORCE_CODES. One look-up table a bit, of the bit, its armed flip-flop and the two bits of the code.
+        self._m.d.comb += behind.eq((value & ~Mux(force[1], armed, 0)) ^ Mux(force[0], armed, 0))
+        self._made.append((place, value, behind))
+        return behind
+
+    def observed(self, name: str, observe: Value, valid: Value) -> Value:
+        """Return whether, at a valid step, an observed bit changes at a gate made since the last call."""
+        made, self._made = self._made, []
+        if not made or not self._hardware.counter:
+            return Const(0, 1)
+        places, before, behind = zip(*made, strict=True)
+        self._m.submodules[name] = observer = Observer(sum(map(len, before)))
+        self._m.d.comb += [
+            observer.before.eq(Cat(*before)),
+            observer.behind.eq(Cat(*behind)),
+            observer.observe.eq(Cat(*(observe[place] for place in places))),
+            observer.valid.eq(valid),
+        ]
+        return observer.hit
+
+    def scan_chain(self, scan_in: Value, scan_shift: Value) -> Value:
+        """Make the chain; return its output."""
+        if not len(self._armed):
+            return scan_in
+        with self._m.If(scan_shift):
+            self._m.d.sync += self._armed.eq(Cat(scan_in, self._armed[:-1]))
+        return self._armed[-1]

@@ -1,0 +1,1 @@
+"""The netlist as native code."""
