@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from axft_spec.errors import AxftError, FaultError, check_int, exists_message
-from axft_spec.faults import Fault, FaultSpace, draw_faults
+from axft_spec.faults import FaultSpace, draw_indices
+from axft_spec.flipflops import AnyFault, FlipFlopSpace, any_fault_from_json
 
 __all__ = ["FaultList", "draw_fault_list", "read_fault_list", "write_fault_list"]
 
@@ -38,15 +39,15 @@ class FaultList:
 
     Parameters
     ----------
-    faults : tuple of Fault
-    space : FaultSpace or None
+    faults : tuple of Fault or FlipFlopFault
+    space : FaultSpace, FlipFlopSpace or None
         The space that they are a simple random sample of, without replacement; None if made by hand.
     seed : int or None
         Seed of the draw.
     """
 
-    faults: tuple[Fault, ...]
-    space: FaultSpace | None = None
+    faults: tuple[AnyFault, ...]
+    space: FaultSpace | FlipFlopSpace | None = None
     seed: int | None = None
 
     @property
@@ -55,9 +56,9 @@ class FaultList:
         return hashlib.sha256("".join(_line(fault.to_json()) for fault in self.faults).encode()).hexdigest()
 
 
-def draw_fault_list(space: FaultSpace, count: int, seed: int) -> FaultList:
-    """Draw a list from a space; see :func:`axft_spec.faults.draw_faults`."""
-    return FaultList(draw_faults(space, count, seed), space, seed)
+def draw_fault_list(space: FaultSpace | FlipFlopSpace, count: int, seed: int) -> FaultList:
+    """Draw a list from a space; see :func:`axft_spec.faults.draw_indices`."""
+    return FaultList(tuple(space[index] for index in draw_indices(space.size, count, seed)), space, seed)
 
 
 def write_fault_list(path: Path, faults: FaultList) -> None:
@@ -102,7 +103,7 @@ def read_fault_list(path: Path) -> FaultList:
         space, seed = _origin(header)
         for line in lines[1:]:
             number += 1
-            faults.append(Fault.from_json(json.loads(line)))
+            faults.append(any_fault_from_json(json.loads(line)))
     except json.JSONDecodeError:
         raise FaultError(f"fault list {path}, line {number}: damaged, or not JSON; {_ALLOWED}") from None
     except (AxftError, ValueError, TypeError) as error:
@@ -129,17 +130,18 @@ def _lines(path: Path) -> list[str]:
     raise FaultError(f"fault list {path} cannot be read: {wrong}; {_ALLOWED}")
 
 
-def _origin(header: dict[str, Any]) -> tuple[FaultSpace | None, int | None]:
+def _origin(header: dict[str, Any]) -> tuple[FaultSpace | FlipFlopSpace | None, int | None]:
     """Return the space and the seed that a header names: both, or neither."""
     space, seed = header.get("space"), header.get("seed")
     if space is not None:
-        return FaultSpace.from_json(space), check_int("seed", seed, 0)
+        kind = FlipFlopSpace if isinstance(space, dict) and "flip_flops" in space else FaultSpace
+        return kind.from_json(space), check_int("seed", seed, 0)
     if seed is not None:
         raise FaultError(f"seed must be null in a list without a space, not {seed!r}")
     return None, None
 
 
-def _check_drawn(path: Path, faults: Sequence[Fault], space: FaultSpace, seed: int) -> None:
+def _check_drawn(path: Path, faults: Sequence[AnyFault], space: FaultSpace | FlipFlopSpace, seed: int) -> None:
     """Check that a list is what its header says: only then is it a random sample of the space."""
     advice = "to run the list as one made by hand, set space and seed of its header to null"
     if len(faults) > space.size:
@@ -147,7 +149,8 @@ def _check_drawn(path: Path, faults: Sequence[Fault], space: FaultSpace, seed: i
             f"fault list {path}, line 1: a draw from a space of {space.size} faults must hold at most as many, "
             f"not {len(faults)}; {advice}"
         )
-    for number, (fault, drawn) in enumerate(zip(faults, draw_faults(space, len(faults), seed), strict=True), start=2):
+    redrawn = draw_fault_list(space, len(faults), seed).faults
+    for number, (fault, drawn) in enumerate(zip(faults, redrawn, strict=True), start=2):
         if fault != drawn:
             raise FaultError(
                 f"fault list {path}, line {number}: the draw that the header names has {drawn} here, not {fault}; "

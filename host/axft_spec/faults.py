@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from axft_spec.bitsets import check_pattern, count_sets, nth_set
 from axft_spec.config import ArrayConfig
-from axft_spec.errors import FaultError, unknown_name
+from axft_spec.errors import FaultError, check_int, unknown_name
 from axft_spec.numeric import wrap
 from axft_spec.schedule import Schedule, Window
 
@@ -30,6 +31,7 @@ __all__ = [
     "force",
     "ignored_bits",
     "parse_fault",
+    "parse_kind",
     "site_bits",
 ]
 
@@ -169,6 +171,11 @@ class Fault:
         text = "+".join(str(site) for site in self.sites) + f":{self.kind.short}"
         return text if self.window is None else f"{text}@{self.window}"
 
+    @property
+    def transient(self) -> bool:
+        """Whether it acts in a window alone."""
+        return self.window is not None
+
     def masks(self, site: Site) -> dict[tuple[int, int], int]:
         """Return the armed pattern of each PE ``(row, col)`` that has armed bits at `site`."""
         masks: dict[tuple[int, int], int] = {}
@@ -199,10 +206,17 @@ class Fault:
         window = None if value["window"] is None else Window.from_json(value["window"])
         if not isinstance(value["sites"], list):
             raise FaultError(f"sites of a fault must be a list, not {value['sites']!r}")
-        return cls(_kind(value["kind"]), tuple(_site_from_json(site) for site in value["sites"]), window)
+        return cls(parse_kind(value["kind"]), tuple(_site_from_json(site) for site in value["sites"]), window)
 
 
-def _kind(name: object) -> FaultKind:
+def parse_kind(name: object) -> FaultKind:
+    """Return the fault kind of a name, long or short.
+
+    Raises
+    ------
+    FaultError
+        If there is none; the message lists them.
+    """
     if isinstance(name, str) and name in _KINDS:
         return _KINDS[name]
     raise FaultError(unknown_name("fault kind", str(name), _KINDS))
@@ -243,7 +257,7 @@ def parse_fault(text: str) -> Fault:
         if match is None:
             raise FaultError(f"a fault must have the form {_FORM}, not {text!r}")
         sites.append(FaultSite(_site(match[1]), int(match[2]), int(match[3]), int(match[4])))
-    return Fault(_kind(kind), tuple(sites), Window.parse(window) if window else None)
+    return Fault(parse_kind(kind), tuple(sites), Window.parse(window) if window else None)
 
 
 def check_fault(fault: Fault, config: ArrayConfig, schedule: Schedule | None = None) -> None:
@@ -272,10 +286,10 @@ def check_fault(fault: Fault, config: ArrayConfig, schedule: Schedule | None = N
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultSpace:
-    """All single-bit faults of some sites and kinds: permanent, or for one cycle of a schedule.
+    """All faults of some sites and kinds with so many bits: permanent, or for some cycles of a schedule.
 
-    Faults are numbered. From the fastest changing: kind (in the order given), bit, column, row, site (in the
-    order given), scheduled cycle.
+    Faults are numbered. From the fastest changing: kind (in the order given), set of bits (`axft_spec.bitsets`; with
+    one bit per fault, the bit), column, row, site (in the order given), first cycle.
 
     Parameters
     ----------
@@ -283,45 +297,73 @@ class FaultSpace:
     sites : tuple of Site
     kinds : tuple of FaultKind
     schedule : Schedule or None
-        None for permanent faults; else each fault lasts one cycle of this schedule.
+        None for permanent faults; else each fault lasts `cycles` cycles of one tile of this schedule.
+    bits : int
+        How many bits each fault arms.
+    pattern : str
+        How they lie: ``adjacent`` or anywhere (``word``) in the value at one site, or anywhere at the sites of one PE
+        (``pe``).
+    cycles : int
+        How many cycles a transient fault lasts.
     """
 
     config: ArrayConfig
     sites: tuple[Site, ...] = (Site.WEIGHT,)
     kinds: tuple[FaultKind, ...] = (FaultKind.STUCK_AT_0, FaultKind.STUCK_AT_1)
     schedule: Schedule | None = None
+    bits: int = 1
+    pattern: str = "adjacent"
+    cycles: int = 1
 
     def __post_init__(self) -> None:
         for what, given in (("sites", self.sites), ("kinds", self.kinds)):
             if not given or len(set(given)) != len(given):
                 raise FaultError(f"{what} of a fault space must be one or more different ones, not {given!r}")
+        check_pattern(self.pattern, self.bits)
+        for places in self.groups():
+            if len(places) < self.bits:
+                where = f"site {places[0][0].value}" if self.pattern != "pe" else "the sites of a PE"
+                raise FaultError(f"bits of a fault must be at most {len(places)}, those of {where}, not {self.bits}")
+        check_int("cycles of a fault", self.cycles, 1)
+        if self.schedule is None and self.cycles != 1:
+            raise FaultError(f"a permanent fault has no number of cycles, not {self.cycles}")
+        if self.schedule is not None and not self.schedule.starts(self.cycles):
+            raise FaultError(f"cycles of a fault must be at most those of the longest tile, not {self.cycles}")
 
-    def _block(self, site: Site) -> int:
-        """Return the number of faults of one site in one cycle."""
-        return len(self.kinds) * len(site_bits(self.config, site)) * self.config.cols * self.config.rows
+    def groups(self) -> tuple[tuple[tuple[Site, int], ...], ...]:
+        """Return the places (site, bit) of a PE that a fault takes its bits from: one group per site, or one of all."""
+        groups = [tuple((site, bit) for bit in site_bits(self.config, site)) for site in self.sites]
+        return (sum(groups, ()),) if self.pattern == "pe" else tuple(groups)
+
+    def _block(self, group: tuple[tuple[Site, int], ...]) -> int:
+        """Return the number of faults of one group in one cycle."""
+        sets = count_sets(len(group), self.bits, self.pattern)
+        return len(self.kinds) * sets * self.config.cols * self.config.rows
 
     @property
     def size(self) -> int:
-        """Number of faults: polarities x bits x PEs, and x scheduled cycles for transient ones."""
-        return sum(map(self._block, self.sites)) * (1 if self.schedule is None else self.schedule.cycles)
+        """Number of faults: polarities x sets of bits x PEs, and x first cycles for transient ones."""
+        starts = 1 if self.schedule is None else self.schedule.starts(self.cycles)
+        return sum(map(self._block, self.groups())) * starts
 
     def __getitem__(self, index: int) -> Fault:
         """Return the fault of a number in ``[0, size)``."""
         if not 0 <= index < self.size:
             raise IndexError(f"fault number must be between 0 and {self.size - 1}, not {index}")
-        cycle, rest = divmod(index, sum(map(self._block, self.sites)))
-        site = self.sites[0]
-        for candidate in self.sites:
-            site = candidate
-            if rest < self._block(site):
+        groups = self.groups()
+        cycle, rest = divmod(index, sum(map(self._block, groups)))
+        group = groups[0]
+        for candidate in groups:
+            group = candidate
+            if rest < self._block(group):
                 break
-            rest -= self._block(site)
-        bits = site_bits(self.config, site)
+            rest -= self._block(group)
         rest, kind = divmod(rest, len(self.kinds))
-        rest, bit = divmod(rest, len(bits))
+        rest, number = divmod(rest, count_sets(len(group), self.bits, self.pattern))
         row, col = divmod(rest, self.config.cols)
-        window = None if self.schedule is None else self.schedule.locate(cycle)
-        return Fault(self.kinds[kind], (FaultSite(site, row, col, bits[bit]),), window)
+        places = (group[place] for place in nth_set(number, len(group), self.bits, self.pattern))
+        window = None if self.schedule is None else self.schedule.locate(cycle, self.cycles)
+        return Fault(self.kinds[kind], tuple(FaultSite(site, row, col, bit) for site, bit in places), window)
 
     def __iter__(self) -> Iterator[Fault]:
         """Yield all faults in the order of their numbers."""
@@ -329,11 +371,13 @@ class FaultSpace:
 
     def to_json(self) -> dict[str, object]:
         """Return what defines the space as plain JSON values."""
+        several = {name: getattr(self, name) for name, usual in _SEVERAL.items() if getattr(self, name) != usual}
         return {
             "config": self.config.to_json(),
             "sites": [site.value for site in self.sites],
             "kinds": [kind.value for kind in self.kinds],
             "schedule": None if self.schedule is None else self.schedule.to_json(),
+            **several,
             "size": self.size,
         }
 
@@ -341,17 +385,22 @@ class FaultSpace:
     def from_json(cls, value: Any) -> FaultSpace:
         """Rebuild from `to_json`; the recorded size must be the size of what is rebuilt."""
         keys = {"config", "sites", "kinds", "schedule", "size"}
-        if not isinstance(value, dict) or set(value) != keys:
+        if not isinstance(value, dict) or set(value) - set(_SEVERAL) != keys:
             raise FaultError(f"a fault space must have the keys {sorted(keys)}, not {value!r}")
         space = cls(
             config=ArrayConfig.from_json(value["config"]),
             sites=tuple(map(_site, value["sites"])),
-            kinds=tuple(map(_kind, value["kinds"])),
+            kinds=tuple(map(parse_kind, value["kinds"])),
             schedule=None if value["schedule"] is None else Schedule.from_json(value["schedule"]),
+            **{name: value[name] for name in _SEVERAL if name in value},
         )
         if space.size != value["size"]:
             raise FaultError(f"size of the fault space must be {space.size}, not {value['size']!r}")
         return space
+
+
+# Written down only where they are not these: spaces of single bits and single cycles keep their form.
+_SEVERAL: dict[str, Any] = {"bits": 1, "pattern": "adjacent", "cycles": 1}
 
 
 class _RawDraws:

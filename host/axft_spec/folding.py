@@ -69,7 +69,7 @@ def fold(fault: Fault | None, tile: Tile, k: int, rows: int, cols: int) -> Itera
     """
     for part in tiles(GemmShape(m=tile.rows, k=k, n=tile.cols), rows, cols):
         placed = [] if fault is None else [entry for site in fault.sites for entry in _place(fault, site, part, k)]
-        placed = [entry for entry in placed if entry.steps and entry.site.row < rows and entry.site.col < cols]
+        placed = [entry for entry in placed if entry.steps]
         if fault is None or not placed:
             yield SubTile(tile=part, fault=None, entering=None)
             continue

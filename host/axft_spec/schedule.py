@@ -157,16 +157,24 @@ class Schedule:
         """Number of scheduled cycles of one inference."""
         return sum(map(self._layer_cycles, self.layers))
 
-    def locate(self, cycle: int) -> Window:
-        """Return the one-cycle window of a scheduled cycle in ``[0, cycles)``."""
-        rest = cycle
+    def _layer_starts(self, layer: Layer, cycles: int) -> int:
+        tiles_of_layer = layer.gemms * tile_count(layer.shape, self.rows, self.cols)
+        return tiles_of_layer * max(0, self._tile_cycles(layer) - cycles + 1)
+
+    def starts(self, cycles: int = 1) -> int:
+        """Return how many windows of so many cycles there are; every one lies in one tile."""
+        return sum(self._layer_starts(layer, cycles) for layer in self.layers)
+
+    def locate(self, start: int, cycles: int = 1) -> Window:
+        """Return a window by its number in ``[0, starts(cycles))``; for one cycle, that of the scheduled cycle."""
+        rest = start
         for number, layer in enumerate(self.layers):
-            if rest < self._layer_cycles(layer):
-                tile_number, first = divmod(rest, self._tile_cycles(layer))
+            if rest < self._layer_starts(layer, cycles):
+                tile_number, first = divmod(rest, self._tile_cycles(layer) - cycles + 1)
                 gemm, tile = divmod(tile_number, tile_count(layer.shape, self.rows, self.cols))
-                return Window(layer=number, gemm=gemm, tile=tile, first_cycle=first, cycles=1)
-            rest -= self._layer_cycles(layer)
-        raise IndexError(f"scheduled cycle must be between 0 and {self.cycles - 1}, not {cycle}")
+                return Window(layer=number, gemm=gemm, tile=tile, first_cycle=first, cycles=cycles)
+            rest -= self._layer_starts(layer, cycles)
+        raise IndexError(f"scheduled cycle must be between 0 and {self.starts(cycles) - 1}, not {start}")
 
     def check_window(self, window: Window) -> None:
         """Check that a window lies inside the schedule.

@@ -7,6 +7,7 @@ from typing import Any
 from amaranth.hdl import Cat, Module, ResetInserter, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
 from axft_hw.netlist import SharedModules
 from axft_hw.pe import ProcessingElement
 from axft_spec.hardware import HardwareConfig
@@ -27,13 +28,13 @@ class SystolicArray(wiring.Component):
     """An output-stationary array of R x C PEs: weights flow south, activations east, partial sums stay.
 
     Latency: operands presented in an enabled cycle are in the input registers of PE(0, 0) in the next one, which is
-    cycle t = step, and in those of PE(r, c) r + c enabled cycles later. A tile of K steps is done after K + R + C enabled
-    cycles: the last writes the partial sum of PE(R-1, C-1). Throughput: one step per enabled cycle. A drain takes one
-    cycle per row. A stall (`enable` low) freezes everything but clear, drain, the scan chain and the last two registers
-    of `hit`.
+    cycle t = step, and in those of PE(r, c) r + c enabled cycles later. A tile of K steps is done after K + R + C
+    enabled cycles: the last writes the partial sum of PE(R-1, C-1). Throughput: one step per enabled cycle. A drain
+    takes one cycle per row. A stall (`enable` low) freezes everything but clear, drain, the scan chain and the two
+    registers of `hit`.
 
-    Reset: the domain's reset empties the pipeline of valid steps. Partial sums are cleared by `clear`, the scan chain by
-    shifting. All registers power up as 0.
+    Reset: the domain's reset empties the pipeline of valid steps and sets the partial sums to 0. Operands and the scan
+    chain keep their values. All registers power up as 0.
 
     Parameters
     ----------
@@ -42,13 +43,15 @@ class SystolicArray(wiring.Component):
     Attributes
     ----------
     hardware : HardwareConfig
+    pes : dict of (int, int) to ProcessingElement
+        The PEs by row and column, in simulators that show them: filled by `elaborate`, unless modules are shared.
 
     Members
     -------
     activations : In(ArrayLayout(signed(activation_bits), rows))
         One activation for each row, without the low bits that the multiplier ignores: all of the same step.
     row_valid : In(rows)
-        Rows that lie inside the tile, in a cycle in which a step is presented; else 0.
+        Rows that lie inside the tile, the lowest ones, in a cycle in which a step is presented; else 0.
     weights : In(ArrayLayout(signed(weight_bits), cols))
         One weight for each column, likewise.
     column_valid : In(cols)
@@ -58,7 +61,8 @@ class SystolicArray(wiring.Component):
     clear : In(1)
         Set all partial sums to 0.
     drain : In(1)
-        Move all partial sums one row to the north; zeros enter from the south. Only when the tile is done.
+        Move all partial sums one row to the north; zeros enter from the south. Only when the tile is done, and not
+        together with `enable`.
     force, force_psum : In(2)
         What armed bits do in this cycle: see :class:`~axft_hw.pe.ProcessingElement`.
     reset : In(1)
@@ -75,12 +79,13 @@ class SystolicArray(wiring.Component):
     scan_out : Out(1)
         Serial output of the scan chain.
     hit : Out(1)
-        High in one cycle for each enabled cycle in which an armed and observed bit differs, at a valid step, from what it
-        is forced to: `HIT_LATENCY` cycles later.
+        High in one cycle for each enabled cycle in which an armed and observed bit differs, at a valid step, from what
+        it is forced to: `HIT_LATENCY` cycles later.
     """
 
     def __init__(self, hardware: HardwareConfig) -> None:
         self.hardware = hardware
+        self.pes: dict[tuple[int, int], ProcessingElement] = {}
         rows, cols = hardware.array.rows, hardware.array.cols
         super().__init__(
             {
@@ -109,7 +114,7 @@ class SystolicArray(wiring.Component):
         """Return the PEs, wired to their neighbours, and what is around them."""
         m = Module()
         rows, cols = self.hardware.array.rows, self.hardware.array.cols
-        pes = [[self._place(m, f"pe_{row}_{col}", platform) for col in range(cols)] for row in range(rows)]
+        pes = [[self._place(m, row, col, platform) for col in range(cols)] for row in range(rows)]
         scan = self.scan_in
         for row, line in enumerate(pes):
             for col, pe in enumerate(line):
@@ -144,22 +149,25 @@ class SystolicArray(wiring.Component):
             m.d.comb += self.hit.eq(hit)
         return m
 
-    def _place(self, m: Module, name: str, platform: object) -> Any:
+    def _place(self, m: Module, row: int, col: int, platform: object) -> Any:
         """Add a PE, as what the platform takes: an instance of one module, or a submodule of its own."""
+        name = f"pe_{row}_{col}"
         if isinstance(platform, SharedModules):
             m.submodules[name], pe = platform.instance(
-                "processing_element", lambda: ProcessingElement(self.hardware), self.reset
+                "processing_element", lambda: ProcessingElement(self.hardware), self.reset, path=name
             )
             return pe
-        pe = ProcessingElement(self.hardware)
+        self.pes[row, col] = pe = ProcessingElement(self.hardware)
         m.submodules[name] = ResetInserter(self.reset)(pe)
         return pe
 
     def _delayed(self, m: Module, name: str, value: Value, cycles: int, *, reset_less: bool) -> Value:
-        """Return a value of some enabled cycles ago."""
-        for number in range(cycles):
-            stage = Signal(value.shape(), name=f"{name}_{number}", reset_less=reset_less)
-            with m.If(self.enable):
-                m.d.sync += stage.eq(value)
-            value = stage
-        return value
+        """Return a value of some enabled cycles ago, from one register that holds them all, the latest lowest."""
+        if not cycles:
+            return value
+        bits = len(value)
+        stages = Signal(cycles * bits, name=name, reset_less=reset_less)
+        with m.If(self.enable):
+            m.d.sync += stages.eq(Cat(value, stages))
+        oldest = stages[-bits:]
+        return oldest.as_signed() if value.shape().signed else oldest

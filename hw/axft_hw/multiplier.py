@@ -2,12 +2,16 @@
 
 One component covers the whole family of :mod:`axft_spec.multipliers`, exact members included. It is written as
 explicit rows of adders because a product written as ``a * b`` becomes a tree of carry-save adders in yosys, at twice
-the look-up tables. A row is a 7-series carry chain whose look-up tables hold what the row adds, so that a bit of a row
-takes one of them:
+the look-up tables. Each row is a 7-series carry chain and adds a digit of one operand, the digit operand, times the
+other one; a digit is two bits recoded as -2, -1, 0, 1 or 2 (A. D. Booth 1951, O. L. MacSorley 1961). The look-up table
+of a bit of the chain sees three bits of the digit operand, two of the other one, and the sum so far: six inputs, so
+that the multiple costs nothing beside the sum.
 
-* rows that the vertical break shortens add one bit of an operand each;
-* the others take two bits, as a digit of -2, -1, 0, 1 (radix-4 recoding: A. D. Booth 1951, O. L. MacSorley 1961). The
-  look-up table of a bit then sees three bits of the digit, two of the other operand, and the sum so far: six inputs.
+**Recoding with a vertical break.** Let T_i be the other operand times 2**i, without what is below 2**v. Wanted is the
+sum of a_i T_i, the last one negative. Of a digit's higher bit, recoding takes a_(i+1) (T_(i+2) - 2 T_i) instead of
+a_(i+1) T_(i+1), which is the same only where nothing is dropped. Where t = v - i bits are dropped in the digit's row,
+it is too much by a_(i+1) (b_(t-1) + b_(t-2)) 2**v; in the row of the sign, by a_(i+1) b_(t-1) 2**v. These few partial
+products are subtracted: the first row adds its digit not to 0 but to their negative count.
 
 `docs/reference/area.md` has the counts behind these choices.
 """
@@ -20,6 +24,8 @@ from dataclasses import dataclass
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
+from axft_spec.errors import ConfigError
 from axft_spec.hardware import HardwareConfig
 from axft_spec.multipliers import Multiplier as Parameters
 
@@ -33,22 +39,19 @@ def _signed_bits(low: int, high: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
-    """One row of the array: some bits of the digit operand times the other operand.
+    """One row of the array: a digit times the other operand.
 
     Parameters
     ----------
     bit : int
-        Weight of the row's digit, as a power of two.
-    digits : int
-        How many bits of the digit operand the row takes: one, or two as a recoded digit.
+        Weight of the digit, as a power of two.
     dropped : int
         Low bits of the other operand that the vertical break drops in this row.
     low, high : int
-        Bounds of the sum of all rows up to this one.
+        Bounds of the sum up to this row.
     """
 
     bit: int
-    digits: int
     dropped: int
     low: int
     high: int
@@ -58,35 +61,74 @@ class _Row:
         """Weight of the row's lowest bit, as a power of two."""
         return self.bit + self.dropped
 
+    @property
+    def sum_bits(self) -> int:
+        """Bits of the sum from the row's lowest bit up."""
+        return _signed_bits(self.low >> self.weight, self.high >> self.weight)
 
-def _rows(digit_bits: int, other_bits: int, vbreak: int) -> Iterator[_Row]:
-    """Yield the rows, from the lowest.
 
-    Single bits first: all that the vertical break shortens, and one more if that leaves pairs to the sign bit.
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How two operands of `digit_bits` and `other_bits` are multiplied.
+
+    Parameters
+    ----------
+    digit_bits, other_bits : int
+        Widths of the operand that the digits are of, and of the other one.
+    vbreak : int
+        The vertical break.
+    single : bool
+        Whether the lowest bit is a digit by itself, which needs no adder; else an odd last bit is one, with its copy.
     """
-    first_pair = min(vbreak, digit_bits)
-    first_pair += (digit_bits - first_pair) % 2
-    least, most = -(1 << other_bits - 1), (1 << other_bits - 1) - 1
-    low = high = 0
-    for bit in range(first_pair):
-        dropped = max(vbreak - bit, 0)
-        if dropped >= other_bits:
-            continue  # nothing is left of this row
-        bounds = [least << bit, (most >> dropped << dropped) << bit]
-        if bit == digit_bits - 1:
-            bounds = [-bound for bound in bounds]
-        low, high = low + min(0, *bounds), high + max(0, *bounds)
-        yield _Row(bit=bit, digits=1, dropped=dropped, low=low, high=high)
-    for bit in range(first_pair, digit_bits, 2):
-        # The pairs up to here are a two's complement number, whatever their digits.
-        half = 1 << bit + 1 - first_pair
-        corners = [end * factor << first_pair for end in (least, most) for factor in (-half, half - 1)]
-        yield _Row(bit=bit, digits=2, dropped=0, low=low + min(corners), high=high + max(corners))
+
+    digit_bits: int
+    other_bits: int
+    vbreak: int
+    single: bool
+
+    def corrections(self, stop: int | None = None) -> list[tuple[int, int]]:
+        """Return (bit of the digit operand, bit of the other one) of each partial product to subtract.
+
+        `stop` is where a digit operand ends that is cut off behind a digit, so that the digit's high bit is its sign.
+        """
+        last = self.digit_bits - 1 if stop is None else stop - 1
+        pairs = []
+        for high in range(1, last + 1, 2):
+            dropped = self.vbreak - high + 1
+            count = 1 if high == last else 2
+            pairs += [(high, dropped - number) for number in range(1, count + 1) if dropped >= number]
+        return pairs
+
+    def rows(self) -> Iterator[_Row]:
+        """Yield the rows, from the lowest."""
+        least, most = -(1 << self.other_bits - 1), (1 << self.other_bits - 1) - 1
+        if self.single:
+            yield _Row(bit=0, dropped=0, low=least, high=most)
+        for bit in range(int(self.single), self.digit_bits, 2):
+            # What the rows up to here have summed up is the product of a shorter digit operand, with its own
+            # corrections; those that are still to come are in the sum already.
+            last = min(bit + 1, self.digit_bits - 1)
+            dropped = max(self.vbreak - last, 0)
+            early = len(self.corrections()) - len(self.corrections(last + 1))
+            low = min(least * ((1 << last) - 1), -(most >> dropped << dropped + last))
+            yield _Row(
+                bit=bit,
+                dropped=max(self.vbreak - bit, 0),
+                low=low - (early << self.vbreak),
+                high=-least << last,
+            )
+
+    def luts(self) -> int:
+        """Return about how many look-up tables it takes: one for each bit of a sum."""
+        return sum(row.sum_bits for row in self.rows()) + len(self.corrections())
 
 
-def _luts(rows: list[_Row]) -> int:
-    """Return about how many look-up tables some rows take: one for each bit of a sum."""
-    return sum(_signed_bits(row.low >> row.weight, row.high >> row.weight) for row in rows)
+def _plans(digit_bits: int, other_bits: int, vbreak: int) -> list[_Plan]:
+    """Return the ways in which two operands can be multiplied, if the digits are the first one's."""
+    plans = [_Plan(digit_bits, other_bits, vbreak, False)]
+    if digit_bits % 2 and digit_bits > 1 and not vbreak:
+        plans.append(_Plan(digit_bits, other_bits, vbreak, True))
+    return plans
 
 
 class BrokenArray(wiring.Component):
@@ -99,7 +141,7 @@ class BrokenArray(wiring.Component):
     parameters : axft_spec.multipliers.Multiplier
         What is left out.
     a_bits, b_bits : int
-        Width of each operand, its sign bit and what the multiplier ignores included; above what it ignores.
+        Width of each operand, its sign bit and what the multiplier ignores included.
 
     Attributes
     ----------
@@ -112,9 +154,20 @@ class BrokenArray(wiring.Component):
         The operands without the low bits that the multiplier ignores.
     product : Out(signed(a_bits + b_bits - zero_bits))
         The product without the low bits that are always 0.
+
+    Raises
+    ------
+    ConfigError
+        If the sign bit of an operand is among what is left out.
     """
 
     def __init__(self, parameters: Parameters, a_bits: int, b_bits: int) -> None:
+        least = max(parameters.omit_a + parameters.omit_b, parameters.vbreak) + 1
+        if min(a_bits + parameters.omit_b, b_bits + parameters.omit_a) < least:
+            raise ConfigError(
+                f"operands of {a_bits} and {b_bits} bits are too narrow for a multiplier that ignores "
+                f"{parameters.omit_a} and {parameters.omit_b} low bits, with a vertical break at {parameters.vbreak}"
+            )
         self.parameters = parameters
         self.a_bits = a_bits
         self.b_bits = b_bits
@@ -151,38 +204,47 @@ def multiply(m: Module, parameters: Parameters, a: Value, b: Value) -> Value:
         The product, signed, without the low bits that are always 0.
     """
     vbreak = max(parameters.vbreak - parameters.omit_a - parameters.omit_b, 0)
-    choices = [(list(_rows(len(digits), len(other), vbreak)), digits, other) for digits, other in ((a, b), (b, a))]
-    rows, digits, other = min(choices, key=lambda choice: _luts(choice[0]))
+    choices = [
+        (plan, digits, other) for digits, other in ((a, b), (b, a)) for plan in _plans(len(digits), len(other), vbreak)
+    ]
+    plan, digits, other = min(choices, key=lambda choice: choice[0].luts())
 
+    total = _negative_count([digits[i] & other[j] for i, j in plan.corrections()])
     lowest = vbreak
     finished: list[Value] = []  # product bits that no further row changes
-    total: Value = Const(0, signed(1))  # the bits above them
-    for number, row in enumerate(rows):
-        if number:
-            finished.append(total[: row.weight - lowest])
-            total = total[row.weight - lowest :].as_signed()
+    for row in plan.rows():
+        finished.append(total[: row.weight - lowest])
+        total = total[min(row.weight - lowest, len(total) - 1) :].as_signed()
         lowest = row.weight
-        partial = Signal(signed(_signed_bits(row.low >> lowest, row.high >> lowest)), name=f"partial_{row.bit}")
-        if row.digits == 2:
-            below = digits[row.bit - 1] if number and rows[number - 1].digits == 2 else Const(0, 1)
-            m.d.comb += partial.eq(_add_pair(total, Cat(below, digits[row.bit : row.bit + 2]), other))
+        partial = Signal(signed(row.sum_bits), name=f"partial_{row.bit}")
+        if plan.single and not row.bit:
+            m.d.comb += partial.eq(Mux(digits[0], other, 0))
         else:
-            addend = Mux(digits[row.bit], other[row.dropped :].as_signed(), 0)
-            # The sum so far comes first: yosys takes the first operand of an addition into the carry chain as it is,
-            # and what the row adds then costs nothing beside the sum.
-            if row.bit == len(digits) - 1:
-                m.d.comb += partial.eq(total - addend)
-            else:
-                m.d.comb += partial.eq(total + addend if number else addend)
+            below = digits[row.bit - 1] if row.bit > int(plan.single) else Const(0, 1)
+            high = digits[min(row.bit + 1, len(digits) - 1)]
+            m.d.comb += partial.eq(
+                _add_digit(total, Cat(below, digits[row.bit], high), other[row.dropped :].as_signed())
+            )
         total = partial
     return Cat(*finished, total).as_signed()
 
 
-def _add_pair(total: Value, digit: Value, other: Value) -> Value:
-    """Return a sum plus a recoded digit times an operand.
+def _negative_count(bits: list[Value]) -> Value:
+    """Return the negative number of ones, as logic: with few bits to count, a look-up table for each of its own."""
+    count: list[Value] = [Const(0, 1)] * _signed_bits(-len(bits), 0)
+    for bit in bits:
+        borrow = bit
+        for place, value in enumerate(count):
+            count[place] = value ^ borrow
+            borrow = borrow & ~value
+    return Cat(*count).as_signed()
 
-    The digit is (bit below, low bit, high bit): below + low - 2 high. A negative multiple is the complement of the
-    positive one, plus 1, which comes in as the carry: the lowest position of the sum adds the digit's sign to itself.
+
+def _add_digit(total: Value, digit: Value, other: Value) -> Value:
+    """Return a sum plus a digit times an operand.
+
+    The digit is (bit below, low bit, high bit), and counts below + low - 2 high. A negative multiple is the complement
+    of the positive one, plus 1, which comes in as the carry: the lowest position of the sum adds the sign to itself.
     """
     below, low, high = digit
     one = low ^ below

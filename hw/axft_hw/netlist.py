@@ -26,7 +26,9 @@ class SharedModules:
     def __init__(self) -> None:
         self._components: dict[str, wiring.Component] = {}
 
-    def instance(self, name: str, make: Callable[[], wiring.Component], reset: Value) -> tuple[Instance, Any]:
+    def instance(
+        self, name: str, make: Callable[[], wiring.Component], reset: Value, *, path: str
+    ) -> tuple[Instance, Any]:
         """Return an instance of a component, and an object that has its members, which are signals, as attributes.
 
         Parameters
@@ -37,11 +39,13 @@ class SharedModules:
             Makes the component; not called again for a name that has one.
         reset : Value
             Puts its registers to their initial values, beside the reset of the clock domain.
+        path : str
+            Begins the names of its members' signals.
         """
         if name not in self._components:
             self._components[name] = make()
         signature = self._components[name].signature
-        interface = signature.create()
+        interface = signature.create(path=(path,))
         ports: dict[str, Any] = {"i_clk": ClockSignal(), "i_rst": ResetSignal() | reset}
         for member, shape in signature.members.items():
             ports[f"{'i' if shape.flow is wiring.In else 'o'}_{member}"] = getattr(interface, member)

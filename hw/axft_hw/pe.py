@@ -5,6 +5,7 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from axft_hw.multiplier import multiply_operands
 from axft_spec.faults import Site
 from axft_spec.hardware import HardwareConfig
@@ -28,11 +29,11 @@ class ProcessingElement(wiring.Component):
        `product`, with 0 if the step is not valid.
     2. In the next enabled cycle: the sum and its fault gate; its end loads `psum`.
 
-    Reset: the domain's reset empties the pipeline (`valid`, `product`, `valid_product`); all else keeps its value. All
-    registers power up as 0.
+    Reset: the domain's reset empties the pipeline (`valid`, `product`, `valid_product`) and sets `psum` to 0; all else
+    keeps its value. All registers power up as 0.
 
-    A drain uses the adder of stage 2, whose other operand is then 0: draining is right only while nothing is between the
-    stages, which is so two enabled cycles after the last valid step.
+    A drain uses the adder of stage 2, whose other operand is then 0: draining is right only while `product` is 0, which
+    it is as soon as stage 2 of the last valid step is done.
 
     Parameters
     ----------
@@ -41,6 +42,16 @@ class ProcessingElement(wiring.Component):
     Attributes
     ----------
     hardware : HardwareConfig
+    weight, activation : Signal
+        The input registers.
+    valid : Signal
+        The register that says whether they hold a valid step's operands.
+    product : Signal
+        The product register.
+    valid_product : Signal
+        Whether it holds a valid step's product; only in hardware with the site psum, which alone needs it.
+    armed : Signal
+        The scan chain.
 
     Members
     -------
@@ -61,7 +72,7 @@ class ProcessingElement(wiring.Component):
     psum_south : In(signed(psum_bits))
         `psum` of the PE to the south.
     force : In(2)
-        What to do with armed bits of operands and products in this cycle: 0 nothing, 1 flip, 2 force to 0, 3 force to 1.
+        What to do with armed bits of operands and products in this cycle: see `FORCE_CODES`.
     force_psum : In(2)
         The same for `psum`: `force` of the enabled cycle before.
     scan_in, scan_shift : In(1)
@@ -108,28 +119,30 @@ class ProcessingElement(wiring.Component):
                 "hit": Out(1),
             }
         )
+        self.weight = Signal(signed(hardware.weight_bits), reset_less=True)
+        self.activation = Signal(signed(hardware.activation_bits), reset_less=True)
+        self.valid = Signal()
+        self.product = Signal(signed(hardware.product_bits))
+        self.valid_product = Signal()
+        self.armed = Signal(hardware.pe_scan_bits, reset_less=True)
 
     def elaborate(self, platform: object) -> Module:
         """Return the registers, the two stages and the scan chain."""
         m = Module()
         hardware = self.hardware
-        weight = Signal(signed(hardware.weight_bits), reset_less=True)
-        activation = Signal(signed(hardware.activation_bits), reset_less=True)
-        valid = Signal()
-        product = Signal(signed(hardware.product_bits))
-        gates = _Gates(m, hardware)
+        gates = _Gates(m, hardware, self.armed)
 
         with m.If(self.enable):
-            m.d.sync += [weight.eq(self.weight_north), activation.eq(self.activation_west)]
+            m.d.sync += [self.weight.eq(self.weight_north), self.activation.eq(self.activation_west)]
         # In this form the column's part is a reset, which all PEs of the column share.
         with m.If(~self.column_valid):
-            m.d.sync += valid.eq(0)
+            m.d.sync += self.valid.eq(0)
         with m.Elif(self.enable):
-            m.d.sync += valid.eq(self.valid_west)
-        m.d.comb += self.valid_east.eq(valid)
+            m.d.sync += self.valid.eq(self.valid_west)
+        m.d.comb += self.valid_east.eq(self.valid)
 
-        m.d.comb += self.weight_south.eq(gates.forced(Site.WEIGHT, weight, self.force))
-        m.d.comb += self.activation_east.eq(gates.forced(Site.ACTIVATION, activation, self.force))
+        m.d.comb += self.weight_south.eq(gates.forced(Site.WEIGHT, self.weight, self.force))
+        m.d.comb += self.activation_east.eq(gates.forced(Site.ACTIVATION, self.activation, self.force))
         unforced = multiply_operands(
             m,
             hardware,
@@ -137,21 +150,20 @@ class ProcessingElement(wiring.Component):
             gates.forced(Site.ACTIVATION_OPERAND, self.activation_east, self.force),
         )
         # The next stage adds in every enabled cycle: the product of a step that is not valid is 0.
-        with m.If(self.enable & ~valid):
-            m.d.sync += product.eq(0)
+        with m.If(self.enable & ~self.valid):
+            m.d.sync += self.product.eq(0)
         with m.Elif(self.enable):
-            m.d.sync += product.eq(gates.forced(Site.PRODUCT, unforced, self.force))
-        hit = gates.observed("observer", self.observe, valid)
+            m.d.sync += self.product.eq(gates.forced(Site.PRODUCT, unforced, self.force))
+        hit = gates.observed("observer", self.observe, self.valid)
 
         # The adder's second operand is what its look-up tables choose: while draining, the sum to the south plus 0.
         total = Signal(signed(hardware.psum_bits))
-        m.d.comb += total.eq(product + Mux(self.drain, self.psum_south, self.psum))
+        m.d.comb += total.eq(self.product + Mux(self.drain, self.psum_south, self.psum))
         if Site.PSUM in hardware.sites:
-            valid_product = Signal()
             with m.If(self.enable):
-                m.d.sync += valid_product.eq(valid)
-            total = gates.forced(Site.PSUM, total, Mux(valid_product, self.force_psum, 0))
-            hit |= gates.observed("psum_observer", self.observe, valid_product)
+                m.d.sync += self.valid_product.eq(self.valid)
+            total = gates.forced(Site.PSUM, total, Mux(self.valid_product, self.force_psum, 0))
+            hit |= gates.observed("psum_observer", self.observe, self.valid_product)
         with m.If(self.clear):
             m.d.sync += self.psum.eq(0)
         with m.Elif(self.enable | self.drain):
@@ -165,9 +177,9 @@ class ProcessingElement(wiring.Component):
 class Observer(wiring.Component):
     """Tells whether an observed bit changes at one of the fault gates of a PE.
 
-    A component of its own because synthesis should not see through it: behind a gate is a function of the bit before it,
-    its armed flip-flop and the code on `force`, and a tool that knows this spends one look-up table on every bit where
-    one does for two.
+    A component of its own because synthesis should not see through it: a bit behind its gate is a function of the bit
+    before it, its armed flip-flop and the code on `force`, and a tool that knows this spends one look-up table on every
+    bit where one does for two.
 
     Combinational: latency 0 cycles, no reset.
 
@@ -193,9 +205,7 @@ class Observer(wiring.Component):
 
     def __init__(self, bits: int) -> None:
         self.bits = bits
-        super().__init__(
-            {"before": In(bits), "behind": In(bits), "observe": In(bits), "valid": In(1), "hit": Out(1)}
-        )
+        super().__init__({"before": In(bits), "behind": In(bits), "observe": In(bits), "valid": In(1), "hit": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         """Return the comparison."""
@@ -207,11 +217,11 @@ class Observer(wiring.Component):
 class _Gates:
     """The fault gates of a PE that this hardware has, and the scan chain that arms them."""
 
-    def __init__(self, m: Module, hardware: HardwareConfig) -> None:
+    def __init__(self, m: Module, hardware: HardwareConfig, armed: Signal) -> None:
         self._m = m
         self._hardware = hardware
         self._offsets = ScanMap(hardware).offsets
-        self._armed = Signal(hardware.pe_scan_bits, name="armed", reset_less=True)
+        self._armed = armed
         self._made: list[tuple[slice, Value, Value]] = []  # place, before, behind: since the last call of `observed`
 
     def forced(self, site: Site, value: Value, force: Value) -> Value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -123,23 +124,26 @@ def run_cocotb(
             "ID_BITS": ports.id_bits,
         },
     )
-    results = runner.test(
-        test_module=test_module,
-        hdl_toplevel="axi4_shim",
-        build_dir=directory / "build",
-        test_dir=directory,
-        results_xml=str(directory / "results.xml"),
-        testcase=list(testcases) if testcases else None,
-        seed=seed,
-        log_file=log,
-        extra_env={
-            "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]),
-            "COCOTB_LOG_LEVEL": "WARNING",
-            MAP_VARIABLE: json.dumps(asdict(bus_map)) if bus_map else "",
-            REPORT_VARIABLE: str(report),
-            **(environment or {}),
-        },
-    )
+    results = directory / "results.xml"
+    # The runner exits where a test has failed; which one, and why, is in the results.
+    with contextlib.suppress(SystemExit):
+        runner.test(
+            test_module=test_module,
+            hdl_toplevel="axi4_shim",
+            build_dir=directory / "build",
+            test_dir=directory,
+            results_xml=str(results),
+            testcase=list(testcases) if testcases else None,
+            seed=seed,
+            log_file=log,
+            extra_env={
+                "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]),
+                "COCOTB_LOG_LEVEL": "WARNING",
+                MAP_VARIABLE: json.dumps(asdict(bus_map)) if bus_map else "",
+                REPORT_VARIABLE: str(report),
+                **(environment or {}),
+            },
+        )
     return _outcome(results, report, log)
 
 

@@ -57,7 +57,7 @@ async def observe(device: Driver, fault: Fault | None) -> bool:
     return True
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(16))
 def test_random_tiles_give_what_the_reference_gives(seed):
     """Chunks with stalls, bases that wrap, windows, every kind and site: partial sums and activations are equal."""
     rng = np.random.default_rng([31, seed])

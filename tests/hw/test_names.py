@@ -8,11 +8,11 @@ from axft_spec.config import find_preset
 from axft_spec.faults import Site
 from axft_spec.hardware import HardwareConfig
 
-#: Where flip-flops are, outside the PEs; those in the array's skew registers are the array's to name.
+#: Where flip-flops are. The PEs are instances of one module; the skew registers are the array's to name.
 PLACES = {
     *("axi", "bus", "bus.csr", "bus.watchdog"),
     *("core.queue", "core.sequencer", "core.drain_unit", "core.faults", "core.scan", "core.array"),
-    *("core.activation_buffer", "core.weight_buffer"),
+    *("core.activation_buffer", "core.weight_buffer", "processing_element"),
 }
 
 
@@ -32,7 +32,7 @@ def test_flip_flops_have_hierarchical_names_without_serial_numbers():
     hardware = HardwareConfig(array=find_preset("34P").config.resized(5, 5), sites=(Site.WEIGHT,))
     block = Block(hardware)
     names = registers(to_rtlil(block, NAME, block_ports(block)))
-    assert {module.removeprefix(f"{NAME}.") for module, _ in names if ".pe_" not in module} == PLACES
+    assert {module.removeprefix(f"{NAME}.") for module, _ in names} == PLACES
     assert [(module, name) for module, name in names if "$" in module] == []
     assert [(module, name) for module, name in names if "$" in name and not module.endswith(".array")] == []
     assert (f"{NAME}.core.sequencer", "enable") in names

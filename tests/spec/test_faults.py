@@ -25,6 +25,18 @@ from axft_spec.lowering import GemmShape
 from axft_spec.multipliers import find_multiplier
 from axft_spec.schedule import Schedule
 
+# What a draw has: never to change.
+PINNED_PAIRS = [
+    "weight:r0:c2:b2+weight:r0:c2:b7:flip",
+    "weight:r1:c2:b1+weight:r1:c2:b2:flip",
+    "weight:r3:c0:b1+weight:r3:c0:b5:flip",
+]
+PINNED_BURSTS = [
+    "weight:r1:c0:b7:flip@l1:g1:t0:y0+5",
+    "weight:r1:c0:b3:flip@l0:g0:t0:y0+5",
+    "weight:r0:c2:b5:flip@l1:g0:t0:y0+5",
+]
+
 
 @pytest.mark.parametrize(
     ("kind", "value", "mask", "expected"),
@@ -65,6 +77,60 @@ def test_space_numbers_every_fault_once() -> None:
     assert faults[1] == parse_fault("product:r0:c0:b6:sa1@l0:g0:t0:y0+1")
     assert faults[-1] == parse_fault("weight:r1:c2:b7:sa1@l0:g0:t0:y4+1")
     assert FaultSpace.from_json(space.to_json()) == space
+
+
+@pytest.mark.parametrize(
+    ("pattern", "bits", "sets"),
+    [("adjacent", 3, 8 + 6), ("word", 2, 45 + 28), ("pe", 2, 153)],  # of 10 product bits and 8 weight bits
+)
+def test_space_of_several_bits_numbers_every_fault_once(pattern: str, bits: int, sets: int) -> None:
+    """In one value, or at both sites of one PE; the bits of a fault are those of one PE."""
+    config = ArrayConfig(rows=2, cols=3, multiplier=find_multiplier("34P"))
+    sites = (Site.PRODUCT, Site.WEIGHT)
+    space = FaultSpace(config=config, sites=sites, kinds=(FaultKind.FLIP,), bits=bits, pattern=pattern)
+    faults = list(space)
+    assert len(set(faults)) == len(faults) == space.size == 6 * sets
+    for fault in faults:
+        assert len(fault.sites) == bits
+        assert len({(armed.row, armed.col) for armed in fault.sites}) == 1
+        named = [armed.bit for armed in fault.sites]
+        if pattern != "pe":
+            assert len({armed.site for armed in fault.sites}) == 1
+        if pattern == "adjacent":
+            assert named == list(range(named[0], named[0] + bits))
+    assert FaultSpace.from_json(space.to_json()) == space
+
+
+def test_draw_of_several_bits_is_pinned() -> None:
+    """The very faults: three flips of two weight bits each, and one in five cycles."""
+    config = ArrayConfig(rows=4, cols=3)
+    pairs = FaultSpace(config=config, kinds=(FaultKind.FLIP,), bits=2, pattern="word")
+    assert [str(fault) for fault in draw_faults(pairs, 3, 1)] == PINNED_PAIRS
+    schedule = Schedule.of([(1, GemmShape(m=4, k=9, n=3)), (2, GemmShape(m=4, k=2, n=3))], 4, 3)
+    bursts = FaultSpace(config=config, kinds=(FaultKind.FLIP,), schedule=schedule, cycles=5)
+    assert bursts.size == 8 * 12 * (10 + 2 * 3)
+    assert [str(fault) for fault in draw_faults(bursts, 3, 1)] == PINNED_BURSTS
+    for fault in bursts:
+        assert fault.window is not None
+        schedule.check_window(fault.window)
+    assert FaultSpace.from_json(bursts.to_json()) == bursts
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bits": 9}, "bits of a fault must be at most 8, those of site weight, not 9"),
+        ({"bits": 2, "pattern": "row"}, "unknown pattern of bits 'row'"),
+        ({"cycles": 2}, "a permanent fault has no number of cycles, not 2"),
+        ({"cycles": 99, "schedule": True}, "at most those of the longest tile, not 99"),
+    ],
+)
+def test_spaces_without_faults_are_refused(change: dict[str, object], message: str) -> None:
+    """The message says what there is."""
+    if "schedule" in change:
+        change = {**change, "schedule": Schedule.of([(1, GemmShape(m=4, k=9, n=3))], 4, 3)}
+    with pytest.raises(FaultError, match=message):
+        FaultSpace(config=ArrayConfig(rows=4, cols=3), **change)
 
 
 def test_product_and_psum_bits_that_are_always_zero_are_no_sites() -> None:

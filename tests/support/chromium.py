@@ -8,11 +8,21 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+# The browser reads commands from descriptor 3 and writes answers to 4.
+_START = """
+import fcntl, os, sys
+high = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3]]
+for number, descriptor in enumerate(high, 3):
+    os.dup2(descriptor, number)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -50,9 +60,8 @@ class Browser:
                 "--disable-extensions",
             ),
         )
-        # The browser reads commands from descriptor 3 and writes answers to 4.
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", f'exec "$0" "$@" 3<&{to_read} 4>&{to_write}', program, *flags, "about:blank"],
+            [sys.executable, "-c", _START, str(to_read), str(to_write), program, *flags, "about:blank"],
             pass_fds=(to_read, to_write),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -112,8 +121,8 @@ class Browser:
                 result: dict[str, Any] = answer["result"]
                 return result
 
-    def open(self, page: Path) -> float:
-        """Open a file; return the seconds until it is drawn after its load event."""
+    def open(self, page: Path, *, drawn: bool = True) -> float:
+        """Open a file; return the seconds until its load event and, unless told not to wait, until it is drawn."""
         self.requests.clear()
         self.complaints.clear()
         self._loaded = False
@@ -122,7 +131,8 @@ class Browser:
         while not self._loaded:
             self._message(start + 60)
         # Two frames: the first one may have been drawn before the script's changes.
-        self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        if drawn:
+            self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         return time.monotonic() - start
 
     def run(self, script: str) -> Any:

@@ -85,7 +85,9 @@ def run_case(device: Accelerator, rng: Rng) -> RtlCase:
     weights = random_operands(rng, (k, n), low, high)
     layer, gemm = (int(number) for number in rng.integers(0, 2, 2))
     fault = random_fault(rng, logical, [(gemm + 1, GemmShape(m=m, k=k, n=n))] * (layer + 1))
-    context = f"{device.hardware}\nlogical {logical.rows}x{logical.cols}, {m}x{k}x{n}, layer {layer}, gemm {gemm}\n{fault}"
+    context = (
+        f"{device.hardware}\nlogical {logical.rows}x{logical.cols}, {m}x{k}x{n}, layer {layer}, gemm {gemm}\n{fault}"
+    )
     physical = array.rows, array.cols
     place = {"layer": layer, "gemm_index": gemm}
     golden, _ = device.gemm(logical, activations, weights)

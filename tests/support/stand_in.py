@@ -1,4 +1,4 @@
-"""A small systolic array with everything the real one has in kind: for tests and figures of the compiled model alone."""
+"""A small systolic array with everything that the real one has in kind: for tests of the compiled model alone."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class StandInPE(wiring.Component):
         forced = Signal(signed(bits))
         m.d.comb += [
             forced.eq(
-                (weight ^ Mux(self.flip, mask, 0))
-                & ~Mux(self.stuck_at_0, mask, Const(0, bits)) | Mux(self.stuck_at_1, mask, 0)
+                (weight ^ Mux(self.flip, mask, 0)) & ~Mux(self.stuck_at_0, mask, Const(0, bits))
+                | Mux(self.stuck_at_1, mask, 0)
             ),
             self.hit.eq(forced != weight),
             self.weight_out.eq(forced),
@@ -107,13 +107,16 @@ class StandIn(wiring.Component):
             }
         )
 
-    def elaborate(self, platform: Any) -> Module:
+    def elaborate(self, platform: Any) -> Module:  # noqa: PLR0915
         """Build the design."""
         m = Module()
         rows, columns, bits = self.rows, self.columns, self.bits
         address = Signal(range(self.depth + rows + columns + 4))
         lanes = {}
-        for name, count, write in (("weights", columns, self.write_weight), ("activations", rows, self.write_activation)):
+        for name, count, write in (
+            ("weights", columns, self.write_weight),
+            ("activations", rows, self.write_activation),
+        ):
             store = memory.Memory(shape=data.ArrayLayout(bits, count), depth=self.depth, init=[])
             m.submodules[name] = store
             port = store.write_port(granularity=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,33 @@ from numpy.typing import NDArray
 from axft_host.nn.inference import run_network
 from axft_host.nn.network import Network
 from axft_spec.config import ArrayConfig
-from axft_spec.errors import ModelError
+from axft_spec.errors import FaultError, ModelError
 from axft_spec.faults import Fault
+from axft_spec.flipflops import AnyFault, FlipFlopFault
 from axft_spec.lowering import check_lowering
 from axft_spec.schedule import Schedule
 
-__all__ = ["Backend", "Evaluation", "GemmResult", "Workload"]
+__all__ = ["Backend", "Evaluation", "GemmResult", "RunEnd", "Workload", "array_faults"]
 
 Int64 = NDArray[np.int64]
+
+
+class RunEnd(str, Enum):
+    """How the run of one fault over all images has ended.
+
+    Members
+    -------
+    COMPLETE
+        With a result for every image.
+    HANG
+        The device is alive, but there was no result inside the observation window.
+    CRASH
+        The device stopped answering.
+    """
+
+    COMPLETE = "complete"
+    HANG = "hang"
+    CRASH = "crash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +68,13 @@ class Evaluation:
         The final accumulators.
     activated : ndarray of int64, shape (images,)
         As in :class:`GemmResult`, summed over the layers.
+    end : RunEnd
+        If not complete, the arrays hold zeros.
     """
 
     accumulators: Int64
     activated: Int64
+    end: RunEnd = RunEnd.COMPLETE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -92,6 +115,20 @@ class Workload:
     def schedule(self) -> Schedule:
         """The scheduled cycles of one inference on the logical array."""
         return Schedule.of(self.network.gemms(self.lowering), self.config.rows, self.config.cols)
+
+
+def array_faults(board: str, faults: Sequence[AnyFault | None]) -> list[Fault | None]:
+    """Return faults that are all of the array.
+
+    Raises
+    ------
+    FaultError
+        If one is in a flip-flop: this board has none, or none that can be reached.
+    """
+    for fault in faults:
+        if isinstance(fault, FlipFlopFault):
+            raise FaultError(f"fault {fault}: board {board!r} has no flip-flops by name; allowed: board 'rtl'")
+    return [fault for fault in faults if not isinstance(fault, FlipFlopFault)]
 
 
 class Backend(ABC):
@@ -137,7 +174,7 @@ class Backend(ABC):
         """
 
     def evaluate(
-        self, workload: Workload, faults: Sequence[Fault | None], progress: Callable[[int], None] | None = None
+        self, workload: Workload, faults: Sequence[AnyFault | None], progress: Callable[[int], None] | None = None
     ) -> list[Evaluation]:
         """Run all images of a workload under each fault; None stands for the golden run.
 
@@ -146,7 +183,7 @@ class Backend(ABC):
         Parameters
         ----------
         workload : Workload
-        faults : sequence of Fault or None
+        faults : sequence of Fault, FlipFlopFault or None
         progress : callable, optional
             Called with the number of (image, fault) pairs done since the last call.
 
@@ -154,8 +191,13 @@ class Backend(ABC):
         -------
         list of Evaluation
             In the order of `faults`.
+
+        Raises
+        ------
+        FaultError
+            If this backend cannot do one of the faults. Nothing has run.
         """
-        return list(self._plain(workload, faults, progress))
+        return list(self._plain(workload, array_faults(self.name, faults), progress))
 
     def _plain(
         self, workload: Workload, faults: Sequence[Fault | None], progress: Callable[[int], None] | None

@@ -16,7 +16,9 @@ from axft_host.backends.banks import Bank
 from axft_host.backends.base import Workload
 from axft_host.backends.effects import bits_changed
 from axft_host.backends.stages import build_stages
+from axft_spec.bitsets import count_sets_within
 from axft_spec.faults import Fault, FaultKind, FaultSite, FaultSpace, Site, ignored_bits, site_bits
+from axft_spec.flipflops import AnyFault, FlipFlopSpace
 from axft_spec.schedule import Window, tile_of
 
 __all__ = ["CertainMasking"]
@@ -51,12 +53,21 @@ class CertainMasking:
                 self._all[:rows, col] &= np.bitwise_and.reduce(weights, axis=None)
             self._used[:rows, :cols] = True
 
+    @property
+    def used(self) -> NDArray[np.bool_]:
+        """Which PEs make any output, shape (rows, cols)."""
+        return self._used
+
     def _banks(self) -> list[Bank]:
         return [bank for banks in self._layers for bank in banks]
 
-    def of(self, faults: Sequence[Fault]) -> NDArray[np.bool_]:
-        """Return, for each fault, whether it is certainly masked; each must fit the workload."""
-        return np.array([all(self._bit(fault, armed) for armed in fault.sites) for fault in faults], dtype=bool)
+    def of(self, faults: Sequence[AnyFault]) -> NDArray[np.bool_]:
+        """Return, for each fault, whether it is certainly masked; each must fit the workload.
+
+        Of a flip-flop's fault nothing is certain.
+        """
+        known = (isinstance(fault, Fault) and all(self._bit(fault, armed) for armed in fault.sites) for fault in faults)
+        return np.array(list(known), dtype=bool)
 
     def _bit(self, fault: Fault, armed: FaultSite) -> bool:
         """Return whether one armed bit can change nothing. If none can, the set cannot."""
@@ -84,11 +95,28 @@ class CertainMasking:
         weights = bank.weights[steps.start : steps.stop, gemm, tile.col0 + armed.col]
         return not bits_changed(self._config, kind, armed.site, weights, 1 << armed.bit, self._config.width).any()
 
-    def count(self, space: FaultSpace) -> int:
-        """Return how many faults of a space are certainly masked; exact, without listing a transient space."""
+    def count(self, space: FaultSpace | FlipFlopSpace) -> int | None:
+        """Return how many faults of a space are certainly masked; exact, without listing a large space.
+
+        None where that would take too long: of transient faults with more than one bit or cycle.
+        """
+        if isinstance(space, FlipFlopSpace):
+            return 0
         if space.schedule is None:
-            return int(np.count_nonzero(self.of(list(space))))
+            return sum(self._sets(space, kind) for kind in space.kinds)
+        if space.bits > 1 or space.cycles > 1:
+            return None
         return space.size - sum(self._open(kind, site) for kind in space.kinds for site in space.sites)
+
+    def _sets(self, space: FaultSpace, kind: FaultKind) -> int:
+        """Return the number of permanent faults of a kind of which no bit can change anything."""
+        total = 0
+        for group in space.groups():
+            for row, col in np.ndindex(self._config.rows, self._config.cols):
+                armed = (FaultSite(site, row, col, bit) for site, bit in group)
+                certain = [self._bit(Fault(kind, (one,)), one) for one in armed]
+                total += count_sets_within(certain, space.bits, space.pattern)
+        return total
 
     def _open(self, kind: FaultKind, site: Site) -> int:
         """Return the number of one-cycle faults of a kind at a site that may change something.

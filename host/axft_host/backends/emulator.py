@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axft_host.backends.banks import Bank
-from axft_host.backends.base import Backend, Evaluation, GemmResult, Workload
+from axft_host.backends.base import Backend, Evaluation, GemmResult, Workload, array_faults
 from axft_host.backends.patches import LayerEffect, LayerInput, layer_effect
 from axft_host.backends.planes import Floats, Planes
 from axft_host.backends.stages import Stage, apply_effect, build_stages, first_values
 from axft_host.nn.kernels import approximate_matmul
 from axft_spec.config import ArrayConfig
 from axft_spec.faults import Fault, check_fault
+from axft_spec.flipflops import AnyFault
 
 __all__ = ["Emulator"]
 
@@ -95,13 +96,13 @@ class Emulator(Backend):
         return GemmResult(psums, activated)
 
     def evaluate(
-        self, workload: Workload, faults: Sequence[Fault | None], progress: Callable[[int], None] | None = None
+        self, workload: Workload, faults: Sequence[AnyFault | None], progress: Callable[[int], None] | None = None
     ) -> list[Evaluation]:
         """See :meth:`Backend.evaluate`. Faults are the inner loop: the golden run of a block of images is shared."""
         stages = self._stages_of(workload)
         schedule = workload.schedule
         effects: list[list[LayerEffect]] = []
-        for fault in faults:
+        for fault in array_faults(self.name, faults):
             if fault is not None:
                 check_fault(fault, workload.config, schedule)
             effects.append([] if fault is None else self._effects(stages, fault))

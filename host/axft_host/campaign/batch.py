@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from axft_host.backends.base import Workload
+from axft_host.backends.base import RunEnd, Workload
 from axft_host.backends.registry import Board, open_backend
-from axft_host.campaign.outcome import classify, top_class
+from axft_host.campaign.outcome import Status, classify, top_class
 from axft_host.campaign.records import FaultRow
-from axft_spec.faults import Fault
+from axft_spec.flipflops import AnyFault
 
 __all__ = ["BatchRunner", "Job"]
 
@@ -45,12 +45,14 @@ class BatchRunner:
         self._job = job
         self._backend = open_backend(job.board)
 
-    def run(self, faults: Sequence[tuple[int, Fault]], progress: Callable[[int], None] | None = None) -> list[FaultRow]:
+    def run(
+        self, faults: Sequence[tuple[int, AnyFault]], progress: Callable[[int], None] | None = None
+    ) -> list[FaultRow]:
         """Run faults, given with their places in the list, over all images.
 
         Parameters
         ----------
-        faults : sequence of (int, Fault)
+        faults : sequence of (int, Fault or FlipFlopFault)
         progress : callable, optional
             Called with the number of pairs done since the last call.
         """
@@ -58,6 +60,9 @@ class BatchRunner:
         evaluations = self._backend.evaluate(job.workload, [fault for _, fault in faults], progress)
         rows = []
         for (index, fault), evaluation in zip(faults, evaluations, strict=True):
+            if evaluation.end is not RunEnd.COMPLETE:
+                rows.append(FaultRow.without_result(index, fault, Status(evaluation.end.value), len(job.labels)))
+                continue
             outcomes = classify(
                 job.golden, evaluation.accumulators, score=job.score, score_scale=job.workload.network.score_scale
             )

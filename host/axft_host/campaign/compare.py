@@ -7,16 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
+from axft_host.campaign.directory import result_dirs
 from axft_host.campaign.outcome import Outcome
 from axft_host.campaign.records import FaultRow, Provenance
 from axft_host.campaign.store import ResultStore
 from axft_spec.errors import StoreError
-from axft_spec.faults import Fault
+from axft_spec.flipflops import AnyFault
 
-__all__ = ["SHOWN", "Comparison", "PairDifference", "compare"]
+__all__ = ["SHOWN", "Comparison", "PairDifference", "compare", "compare_campaigns"]
 
 #: How many differing pairs a comparison names.
 SHOWN = 10
+
+# What is compared of every fault.
+_COMPARED = ("pairs", "activated", "status", "correct", "certain")
 
 # What may differ between results that can still be compared, and is worth telling.
 _TOLD = ("backend", "physical", "config_name", "config_digest", "lowering", "network_digest", "rounding", "compensated")
@@ -52,8 +56,12 @@ class Comparison:
         Faults that were activated a different number of times.
     differing_status : int
         Faults whose status differs.
+    differing_correct : int
+        Faults under which another number of images is recognised.
+    differing_certain : int
+        Faults that are masked with certainty in one of the two alone.
     golden_equal : bool
-        Whether the golden runs' final accumulators are the same.
+        Whether the golden runs' final accumulators, labels and predictions are the same.
     first : tuple of PairDifference
         The first few differing pairs.
     settings : dict of str to (value, value)
@@ -70,15 +78,17 @@ class Comparison:
     golden_equal: bool
     first: tuple[PairDifference, ...]
     settings: dict[str, tuple[object, object]]
+    differing_correct: int = 0
+    differing_certain: int = 0
 
     @property
     def equal(self) -> bool:
         """Whether nothing that was compared differs."""
-        return self.golden_equal and not (self.differing_pairs or self.differing_activated or self.differing_status)
+        return self.golden_equal and not any(getattr(self, f"differing_{what}") for what in _COMPARED)
 
     def to_json(self) -> dict[str, object]:
         """Return the members as plain JSON values."""
-        counts = ("faults", "pairs", "differing_pairs", "differing_activated", "differing_status", "golden_equal")
+        counts = ("faults", "pairs", *(f"differing_{what}" for what in _COMPARED), "golden_equal")
         return {
             "a": self.a,
             "b": self.b,
@@ -109,7 +119,7 @@ def compare(a: Path, b: Path) -> Comparison:
         order_a, order_b = np.argsort(golden_a.image_ids), np.argsort(golden_b.image_ids)
         image_ids = golden_a.image_ids[order_a]
         first: list[PairDifference] = []
-        pairs = activated = status = 0
+        pairs = activated = status = correct = certain = 0
         for fault, row_a in rows_a.items():
             row_b = rows_b[fault]
             codes_a = row_a.outcomes(len(image_ids))[order_a]
@@ -118,6 +128,8 @@ def compare(a: Path, b: Path) -> Comparison:
             pairs += len(places)
             activated += row_a.activated != row_b.activated
             status += row_a.status is not row_b.status
+            correct += row_a.correct != row_b.correct
+            certain += row_a.certain is not row_b.certain
             for place in places[: SHOWN - len(first)]:
                 names = (Outcome(int(codes[place])).name.lower() for codes in (codes_a, codes_b))
                 first.append(
@@ -131,7 +143,11 @@ def compare(a: Path, b: Path) -> Comparison:
             differing_pairs=pairs,
             differing_activated=activated,
             differing_status=status,
-            golden_equal=about_a.golden_digest == about_b.golden_digest,
+            differing_correct=correct,
+            differing_certain=certain,
+            golden_equal=about_a.golden_digest == about_b.golden_digest
+            and np.array_equal(golden_a.labels[order_a], golden_b.labels[order_b])
+            and np.array_equal(golden_a.predictions[order_a], golden_b.predictions[order_b]),
             first=tuple(first),
             settings={
                 name: (getattr(about_a, name), getattr(about_b, name))
@@ -139,6 +155,27 @@ def compare(a: Path, b: Path) -> Comparison:
                 if getattr(about_a, name) != getattr(about_b, name)
             },
         )
+
+
+def compare_campaigns(a: Path, b: Path) -> list[tuple[str, Comparison]]:
+    """Compare the runs of two campaigns that have the same names.
+
+    Returns
+    -------
+    list of (str, Comparison)
+        Names of runs, in the order of `a`.
+
+    Raises
+    ------
+    StoreError
+        If one lacks a run of the other, or two runs cannot be compared.
+    """
+    runs_a, runs_b = ({path.name: path for path in result_dirs(directory)} for directory in (a, b))
+    for mine, other, directory in ((runs_a, runs_b, b), (runs_b, runs_a, a)):
+        lacking = [name for name in mine if name not in other]
+        if lacking:
+            raise StoreError(f"campaigns can be compared only with the same runs: {directory} lacks {lacking[0]}")
+    return [(name, compare(path, runs_b[name])) for name, path in runs_a.items()]
 
 
 def _check_same_question(a: ResultStore, b: ResultStore, about_a: Provenance, about_b: Provenance) -> None:
@@ -149,17 +186,17 @@ def _check_same_question(a: ResultStore, b: ResultStore, about_a: Provenance, ab
                 f"results can be compared only with the same {what}, not {value_a} ({a.path}) and {value_b} ({b.path})"
             )
     for store, about in ((a, about_a), (b, about_b)):
-        if len(store) != about.faults:
+        if len(store) != (store.meta().get("stopped_at") or about.faults):
             raise StoreError(
                 f"results can be compared only when both are complete, not with {len(store)} of {about.faults} "
-                f"faults ({store.path})"
+                f"faults ({store.path}); `axft-hw campaign resume {store.path.parent}` goes on"
             )
     if sorted(a.golden().image_ids) != sorted(b.golden().image_ids):
         raise StoreError(f"results can be compared only with the same images, not those of {a.path} and {b.path}")
 
 
 def _check_same_faults(
-    a: ResultStore, b: ResultStore, rows_a: dict[Fault, FaultRow], rows_b: dict[Fault, FaultRow]
+    a: ResultStore, b: ResultStore, rows_a: dict[AnyFault, FaultRow], rows_b: dict[AnyFault, FaultRow]
 ) -> None:
     only_a, only_b = rows_a.keys() - rows_b.keys(), rows_b.keys() - rows_a.keys()
     if only_a or only_b:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ from axft_spec.errors import StoreError, exists_message
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["fault_rows", "fault_table", "write_csv"]
+__all__ = ["fault_rows", "fault_table", "write_csv", "write_parquet"]
 
 # Of the outcome codes 0 to 3.
 _LETTERS = "MTC-"
@@ -83,4 +85,44 @@ def write_csv(result: Path, target: Path | IO[str]) -> int:
         raise StoreError(exists_message(target)) from None
     except OSError as error:
         raise StoreError(f"{target} cannot be written: {error.strerror}") from None
+    return len(table)
+
+
+def write_parquet(result: Path, target: Path) -> int:
+    """Write one row per fault as Parquet, with what `write_csv` writes; return how many.
+
+    The file's own metadata hold the table `meta` of the store, as JSON, under the key ``axft``.
+
+    Parameters
+    ----------
+    result : Path
+        A store, or its directory.
+    target : Path
+        A new file.
+
+    Raises
+    ------
+    StoreError
+        If pyarrow is not installed, the store cannot be read, or the file exists (it stays as it is) or cannot be
+        written.
+    """
+    try:
+        # Not known to type checkers everywhere, and not on every machine.
+        arrow: Any = importlib.import_module("pyarrow")
+        parquet: Any = importlib.import_module("pyarrow.parquet")
+    except ImportError:
+        raise StoreError(
+            "Parquet needs pyarrow, which is not installed; `pip install 'axft-hw[parquet]'`, or export --csv"
+        ) from None
+    table = arrow.Table.from_pandas(fault_table(result), preserve_index=False)
+    with ResultStore.open(result) as store:
+        meta = json.dumps(store.meta()).encode()
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"axft": meta})
+    try:
+        with target.open("xb") as file:
+            parquet.write_table(table, file)
+    except FileExistsError:
+        raise StoreError(exists_message(target)) from None
+    except OSError as error:
+        raise StoreError(f"{target} cannot be written: {error.strerror or error}") from None
     return len(table)

@@ -6,14 +6,40 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from axft_host.backends.base import Workload
 from axft_host.backends.registry import Board, open_backend
+from axft_host.backends.rtl import RtlBackend
+from axft_host.campaign.designs import Sample
+from axft_host.campaign.options import (
+    DEFAULT_FAULTS,
+    DEFAULT_IMAGES,
+    EXPLAINED_IMAGES,
+    KINDS,
+    CampaignOptions,
+    FaultOptions,
+)
 from axft_host.campaign.outcome import check_score
-from axft_host.campaign.statistics import check_confidence, check_margin, sample_size
+from axft_host.campaign.sampled import draw_stratified
+from axft_host.campaign.statistics import sample_size
 from axft_host.campaign.workload import Prepared, WorkloadOptions, prepare, prepare_network, resolve_config
+from axft_spec.bitsets import PATTERNS
 from axft_spec.config import ArrayConfig, parse_array
-from axft_spec.errors import ConfigError, FaultError, check_int, unknown_name
+from axft_spec.errors import BackendError, ConfigError, FaultError, check_int
 from axft_spec.faultlist import FaultList, draw_fault_list, read_fault_list
-from axft_spec.faults import Fault, FaultKind, FaultSpace, Site, check_fault, parse_fault, site_bits
+from axft_spec.faults import Fault, FaultKind, FaultSpace, Site, check_fault, site_bits
+from axft_spec.flipflops import (
+    FLIP_FLOP_PREFIX,
+    AnyFault,
+    FlipFlop,
+    FlipFlopFault,
+    FlipFlopSpace,
+    check_flip_flop,
+    match_flip_flops,
+    parse_any_fault,
+)
 from axft_spec.folding import fold
 from axft_spec.lowering import check_lowering
 from axft_spec.schedule import Schedule, tiles
@@ -27,126 +53,15 @@ __all__ = [
     "FaultOptions",
     "Plan",
     "check_representable",
+    "default_kind",
     "draw_for",
     "fault_space",
     "plan_campaign",
     "resolve_faults",
 ]
 
-#: Faults and images of `inject` if nothing is said: up to a minute on two cores. 2,401 is the sample size of an
-#: infinite population for a margin of 2% at 95%, and what the published study seems to have drawn.
-DEFAULT_FAULTS = 2401
-DEFAULT_IMAGES = 1000
-
-#: Images of `inject --explain` if nothing is said: a table that fits on a screen.
-EXPLAINED_IMAGES = 10
-
-#: What `--kind` may name, and the kinds of the fault space that it means.
-KINDS: dict[str, tuple[FaultKind, ...]] = {
-    "stuck": (FaultKind.STUCK_AT_0, FaultKind.STUCK_AT_1),
-    "flip": (FaultKind.FLIP,),
-    "sa0": (FaultKind.STUCK_AT_0,),
-    "sa1": (FaultKind.STUCK_AT_1,),
-}
-
 #: What results say of a list whose faults have more than one site or kind.
 MIXED = "mixed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaultOptions:
-    """Which faults, as a user states it; None stands for the default.
-
-    Either `fault`, or `fault_list`, or a draw from a space by the others.
-
-    Parameters
-    ----------
-    site : str or None
-        Where in a PE; ``weight`` by default.
-    kind : str or None
-        ``stuck`` (both polarities, the default of permanent faults), ``flip`` (the default of transient ones),
-        ``sa0`` or ``sa1``.
-    transient : bool
-        Whether each fault lasts one cycle of the schedule instead of for ever.
-    faults : int or None
-        How many to draw.
-    margin : float or None
-        Draw as many as this margin of error needs; excludes `faults`.
-    confidence : float
-        Confidence level of the margin and of all intervals.
-    seed : int or None
-        Seed of the draw; 0 by default.
-    fault : str or None
-        One fault in its text form.
-    fault_list : Path or None
-        A fault-list file.
-    """
-
-    site: str | None = None
-    kind: str | None = None
-    transient: bool = False
-    faults: int | None = None
-    margin: float | None = None
-    confidence: float = 0.95
-    seed: int | None = None
-    fault: str | None = None
-    fault_list: Path | None = None
-
-    def __post_init__(self) -> None:
-        check_confidence(self.confidence)
-        draw = {
-            "--site": self.site,
-            "--kind": self.kind,
-            "--transient": self.transient or None,
-            "--faults": self.faults,
-            "--margin": self.margin,
-            "--seed": self.seed,
-        }
-        drawn = [name for name, value in draw.items() if value is not None]
-        listed = [name for name, value in (("--fault", self.fault), ("--fault-list", self.fault_list)) if value]
-        if len(listed) > 1 or (listed and drawn):
-            given = ", ".join(listed + drawn)
-            raise ConfigError(f"{listed[0]} says which faults to inject and must stand alone, not with others: {given}")
-        if self.faults is not None and self.margin is not None:
-            raise ConfigError(
-                f"either --faults or --margin must be given, not both: --faults {self.faults} --margin {self.margin}"
-            )
-        if self.faults is not None:
-            check_int("faults", self.faults, 1)
-        if self.margin is not None:
-            check_margin(self.margin)
-        if self.seed is not None:
-            check_int("seed", self.seed, 0)
-        if self.site is not None and self.site not in [site.value for site in Site]:
-            raise FaultError(unknown_name("fault site", self.site, [site.value for site in Site]))
-        if self.kind is not None and self.kind not in KINDS:
-            raise FaultError(unknown_name("fault kind", self.kind, KINDS))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignOptions:
-    """A whole campaign, as a user states it.
-
-    Parameters
-    ----------
-    board : str
-        Name of a backend.
-    physical : str or None
-        The device's array, as in ``16x16``; None if it is as large as the logical one.
-    workload : WorkloadOptions
-    faults : FaultOptions
-    score : str
-        What is compared: ``softmax`` or ``raw``.
-    workers : int or None
-        Number of processes; None for one per processor.
-    """
-
-    board: str = "emu"
-    physical: str | None = None
-    workload: WorkloadOptions
-    faults: FaultOptions
-    score: str = "softmax"
-    workers: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -161,6 +76,10 @@ class Plan:
     score : str
     confidence : float
     workers : int or None
+    options : CampaignOptions
+        What it was made from.
+    sample, sample_space : Sample and FaultSpace, or None
+        How a list was drawn from strata, and of which space; its `faults` name none.
     """
 
     board: Board
@@ -169,11 +88,16 @@ class Plan:
     score: str
     confidence: float
     workers: int | None
+    options: CampaignOptions
+    sample: Sample | None = None
+    sample_space: FaultSpace | None = None
 
     @property
     def site(self) -> str:
         """The site of all faults, or ``mixed``."""
-        return _common([site.site.value for fault in self.faults.faults for site in fault.sites])
+        if isinstance(self.faults.space, FlipFlopSpace):
+            return self.options.faults.site or f"{FLIP_FLOP_PREFIX}*"
+        return _common([site for fault in self.faults.faults for site in _names(fault)])
 
     @property
     def kind(self) -> str:
@@ -200,7 +124,7 @@ class Plan:
             "images": len(self.prepared.dataset),
             "site": self.site,
             "kind": self.kind,
-            "transient": any(fault.window is not None for fault in self.faults.faults),
+            "transient": any(fault.transient for fault in self.faults.faults),
             "faults": len(self.faults.faults),
             "seed": self.faults.seed,
             "score": self.score,
@@ -208,8 +132,20 @@ class Plan:
         }
 
 
+def _names(fault: AnyFault) -> list[str]:
+    """Return the sites of a fault, by name."""
+    if isinstance(fault, FlipFlopFault):
+        return [f"{FLIP_FLOP_PREFIX}{fault.name}"]
+    return [armed.site.value for armed in fault.sites]
+
+
 def _common(values: Sequence[str]) -> str:
     return values[0] if len(set(values)) == 1 else MIXED
+
+
+def default_kind(*, transient: bool) -> str:
+    """Return what happens to the bits if nobody says: a particle flips them, a defect holds them."""
+    return "flip" if transient else "stuck"
 
 
 def fault_space(options: FaultOptions, config: ArrayConfig, schedule: Schedule | None = None) -> FaultSpace:
@@ -222,12 +158,15 @@ def fault_space(options: FaultOptions, config: ArrayConfig, schedule: Schedule |
     schedule : Schedule or None
         Needed for transient faults alone.
     """
-    kind = options.kind or ("flip" if options.transient else "stuck")
+    kind = options.kind or default_kind(transient=options.transient)
     return FaultSpace(
         config=config,
-        sites=(Site(options.site or Site.WEIGHT.value),),
+        sites=tuple(map(Site, options.sites)),
         kinds=KINDS[kind],
         schedule=schedule if options.transient else None,
+        bits=options.bits or 1,
+        pattern=options.pattern or PATTERNS[0],
+        cycles=options.cycles or 1,
     )
 
 
@@ -239,6 +178,11 @@ def draw_for(workload: WorkloadOptions, options: FaultOptions) -> FaultList:
     AxftError
         If an option cannot be met; the message names it.
     """
+    if options.flip_flops is not None:
+        raise ConfigError(
+            f"site {options.site}: faults in flip-flops are drawn from the cycles of a run on the device; allowed: "
+            f"`axft-hw inject --board rtl --site {options.site}`, whose result holds the list"
+        )
     if not options.transient:
         check_lowering(workload.lowering)
         _, config = resolve_config(workload)
@@ -258,35 +202,97 @@ def resolve_faults(options: FaultOptions, config: ArrayConfig, schedule: Schedul
         asked for than there are.
     """
     if options.fault is not None:
-        listed = FaultList((parse_fault(options.fault),))
+        listed = FaultList((parse_any_fault(options.fault),))
     elif options.fault_list is not None:
         listed = read_fault_list(options.fault_list)
         listed = replace(listed, space=_space_here(options.fault_list, listed.space, config, schedule))
     else:
-        space = fault_space(options, config, schedule)
-        if options.margin is not None:
-            count = sample_size(space.size, options.margin, options.confidence)
-        else:
-            count = min(DEFAULT_FAULTS, space.size) if options.faults is None else options.faults
-        return draw_fault_list(space, count, options.seed or 0)
-    seen: set[Fault] = set()
+        return draw(options, fault_space(options, config, schedule))
+    seen: set[AnyFault] = set()
     for fault in listed.faults:
-        check_fault(fault, config, schedule)
+        if isinstance(fault, Fault):
+            check_fault(fault, config, schedule)
         if fault in seen:
             raise FaultError(f"a fault list must name every fault once, not twice: {fault}")
         seen.add(fault)
     return listed
 
 
+def draw(options: FaultOptions, space: FaultSpace | FlipFlopSpace) -> FaultList:
+    """Draw as many faults from a space as the options say.
+
+    Raises
+    ------
+    FaultError
+        If more are asked for than there are.
+    """
+    if options.census:
+        count = space.size
+    elif options.margin is not None:
+        count = sample_size(space.size, options.margin, options.confidence)
+    else:
+        count = min(DEFAULT_FAULTS, space.size) if options.faults is None else options.faults
+    return draw_fault_list(space, count, options.seed or 0)
+
+
+def _draw_flip_flops(options: FaultOptions, pattern: str, board: Board, workload: Workload) -> FaultList:
+    """Draw faults in flip-flops: which there are, and how many cycles a run has, the device must say."""
+    backend = _rtl_backend(board)
+    flip_flops = match_flip_flops(backend.flip_flops(workload.config), pattern)
+    return draw(options, _flip_flop_space(backend, workload, flip_flops, KINDS[options.kind or "flip"]))
+
+
+def _rtl_backend(board: Board) -> RtlBackend:
+    backend = open_backend(board)
+    if not isinstance(backend, RtlBackend):
+        raise BackendError(
+            f"flip-flops by name are those of simulated hardware; allowed: --board rtl, not {board.name!r}"
+        )
+    return backend
+
+
+def _flip_flop_space(
+    backend: RtlBackend, workload: Workload, flip_flops: tuple[FlipFlop, ...], kinds: tuple[FaultKind, ...]
+) -> FlipFlopSpace:
+    return FlipFlopSpace(
+        flip_flops=flip_flops,
+        kinds=kinds,
+        cycles=backend.golden_cycles(workload),
+        device=backend.accelerator(workload.config).hardware.digest(),
+    )
+
+
+def _check_flip_flops(faults: FaultList, board: Board, workload: Workload) -> None:
+    """Check the faults of a list that are in flip-flops, and that a list which was drawn was drawn for this run."""
+    mine = [fault for fault in faults.faults if isinstance(fault, FlipFlopFault)]
+    if not mine:
+        return
+    backend = _rtl_backend(board)
+    widths, cycles = backend.flip_flops(workload.config), backend.golden_cycles(workload)
+    for fault in mine:
+        check_flip_flop(fault, widths, cycles)
+    space = faults.space
+    if isinstance(space, FlipFlopSpace):
+        here = _flip_flop_space(backend, workload, space.flip_flops, space.kinds)
+        known = all(widths.get(each.name) == each.bits for each in space.flip_flops)
+        if space != here or not known:
+            raise FaultError(
+                f"the fault list was drawn for {space.cycles} clock cycles of the device {space.device[:8]}, and this "
+                f"run has {cycles} of {here.device[:8]}: it is no sample of what can go wrong here; draw one with "
+                f"--site rtl:NAME"
+            )
+
+
 def _space_here(
-    path: Path, space: FaultSpace | None, config: ArrayConfig, schedule: Schedule | None
-) -> FaultSpace | None:
+    path: Path, space: FaultSpace | FlipFlopSpace | None, config: ArrayConfig, schedule: Schedule | None
+) -> FaultSpace | FlipFlopSpace | None:
     """Return a list's space for the configuration that runs, if its faults are the same ones there.
 
     The multiplier and the operand order may be others: a sample of one space is then a sample of the other.
     """
-    if space is None:
-        return None
+    if space is None or isinstance(space, FlipFlopSpace):
+        # Flip-flops belong to a device, not to the array: the backend checks every one.
+        return space
     here = replace(space, config=config, schedule=None if space.schedule is None else schedule)
     drawn = space.config
     same = (drawn.rows, drawn.cols) == (config.rows, config.cols) and space.schedule == here.schedule
@@ -302,12 +308,12 @@ def _space_here(
     return here
 
 
-def check_representable(faults: Iterable[Fault], schedule: Schedule, physical: tuple[int, int]) -> None:
+def check_representable(faults: Iterable[AnyFault], schedule: Schedule, physical: tuple[int, int]) -> None:
     """Check that a device with a smaller array can represent every fault in every sub-tile.
 
     Parameters
     ----------
-    faults : iterable of Fault
+    faults : iterable of Fault or FlipFlopFault
     schedule : Schedule
         Of the logical array.
     physical : (int, int)
@@ -319,7 +325,7 @@ def check_representable(faults: Iterable[Fault], schedule: Schedule, physical: t
         Naming the first fault that it cannot.
     """
     for fault in faults:
-        if len(fault.sites) == 1:
+        if isinstance(fault, FlipFlopFault) or len(fault.sites) == 1:
             # One bit needs one window, and shares its line with no other.
             continue
         for number, layer in enumerate(schedule.layers):
@@ -332,13 +338,20 @@ def check_representable(faults: Iterable[Fault], schedule: Schedule, physical: t
                     list(fold(fault, tile, layer.shape.k, *physical))
 
 
-def _sites_of(faults: Iterable[Fault]) -> tuple[Site, ...]:
-    """Return the sites that some faults name, in the order of `Site`."""
-    named = {armed.site for fault in faults for armed in fault.sites}
+def _sites_of(faults: Iterable[AnyFault]) -> tuple[Site, ...]:
+    """Return the sites that some faults name, in the order of `Site`; all of them if one is in a flip-flop."""
+    if any(isinstance(fault, FlipFlopFault) for fault in faults):
+        return tuple(Site)
+    named = {armed.site for fault in faults if isinstance(fault, Fault) for armed in fault.sites}
     return tuple(site for site in Site if site in named)
 
 
-def plan_campaign(options: CampaignOptions, *, default_images: int = DEFAULT_IMAGES) -> Plan:
+def plan_campaign(
+    options: CampaignOptions,
+    *,
+    default_images: int = DEFAULT_IMAGES,
+    pilot_shares: NDArray[np.float64] | None = None,
+) -> Plan:
     """Resolve the options of a campaign.
 
     Parameters
@@ -346,6 +359,8 @@ def plan_campaign(options: CampaignOptions, *, default_images: int = DEFAULT_IMA
     options : CampaignOptions
     default_images : int
         How many images if the options do not say; fewer if there are fewer.
+    pilot_shares : ndarray of float64, shape (pilot faults, classes), or None
+        What came of the pilot of Neyman's design; None plans that pilot.
 
     Raises
     ------
@@ -359,14 +374,29 @@ def plan_campaign(options: CampaignOptions, *, default_images: int = DEFAULT_IMA
     physical = None if options.physical is None else parse_array(options.physical)
     prepared = prepare(options.workload, default_images=default_images)
     config, schedule = prepared.workload.config, prepared.workload.schedule
-    faults = resolve_faults(options.faults, config, schedule)
+    pattern = options.faults.flip_flops
+    sample, space = None, None
+    if options.faults.stratified:
+        space = fault_space(options.faults, config, schedule)
+        faults, sample = draw_stratified(options.faults, space, prepared.workload, pilot_shares)
+    elif pattern is None:
+        faults = resolve_faults(options.faults, config, schedule)
+    else:
+        faults = _draw_flip_flops(
+            options.faults, pattern, Board(name=options.board, physical=physical), prepared.workload
+        )
     if physical is not None:
         check_representable(faults.faults, schedule, physical)
+    board = Board(name=options.board, physical=physical, sites=_sites_of(faults.faults))
+    _check_flip_flops(faults, board, prepared.workload)
     return Plan(
-        board=Board(name=options.board, physical=physical, sites=_sites_of(faults.faults)),
+        board=board,
         prepared=prepared,
         faults=faults,
         score=options.score,
         confidence=options.faults.confidence,
         workers=options.workers,
+        options=options,
+        sample=sample,
+        sample_space=space,
     )

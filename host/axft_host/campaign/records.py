@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ from numpy.typing import NDArray
 
 from axft_host.campaign.outcome import Outcome, Status, pack_outcomes, unpack_outcomes
 from axft_host.campaign.schema import FAULT_COLUMNS
-from axft_spec.faults import Fault
+from axft_spec.flipflops import FLIP_FLOP_PREFIX, AnyFault, FlipFlopFault, any_fault_from_json
 
-__all__ = ["FaultRow", "Golden", "Provenance"]
+__all__ = ["FaultRow", "Golden", "Provenance", "Session", "row_checksum"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,46 @@ class Provenance:
     regmap_digest: str | None
     confidence: float
     versions: dict[str, str]
+    # Of stores since version 2: what was asked for, how faults were drawn, and when the campaign stops early.
+    options: dict[str, Any] | None = None
+    sampling: dict[str, Any] | None = None
+    stopping: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One stretch of a campaign, from its start or resumption to its end, an interruption or a kill.
+
+    Members
+    -------
+    started_utc : str
+    ended_utc : str or None
+        None while it runs, and if it was killed.
+    first_fault : int
+        Place in the list of the first fault that it was to run.
+    faults : int
+        How many it has committed.
+    seconds : float
+        What it took, until the last commit.
+    workers : str
+        Where the faults ran, such as ``2 processes``.
+    host : str
+        Name of the machine.
+    versions : dict of str to str
+        Of axft-hw, numpy and Python.
+    device : dict or None
+        Identity of the device.
+    """
+
+    started_utc: str
+    ended_utc: str | None = None
+    first_fault: int
+    faults: int = 0
+    seconds: float = 0.0
+    workers: str
+    host: str
+    versions: dict[str, str]
+    device: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,6 +125,18 @@ class Golden:
         return self.correct / len(self.labels)
 
 
+def row_checksum(columns: Sequence[Any]) -> str:
+    """Return the checksum of a row: the first 16 hex digits of the SHA-256 of its columns as a JSON list.
+
+    Parameters
+    ----------
+    columns : sequence
+        The columns of the table `faults` but for the checksum; bytes count as hex digits.
+    """
+    plain = [column.hex() if isinstance(column, bytes) else column for column in columns]
+    return hashlib.sha256(json.dumps(plain, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRow:
     """What came of one fault of the list.
@@ -92,7 +145,7 @@ class FaultRow:
     -------
     index : int
         Its place in the list, from 0.
-    fault : Fault
+    fault : Fault or FlipFlopFault
     certain : bool
         Whether it is masked with certainty, and was not simulated.
     activated : int
@@ -107,7 +160,7 @@ class FaultRow:
     """
 
     index: int
-    fault: Fault
+    fault: AnyFault
     certain: bool
     activated: int
     status: Status
@@ -121,7 +174,7 @@ class FaultRow:
     def of(
         cls,
         index: int,
-        fault: Fault,
+        fault: AnyFault,
         outcomes: NDArray[np.uint8],
         *,
         correct: int,
@@ -144,10 +197,26 @@ class FaultRow:
         )
 
     @classmethod
-    def masked_with_certainty(cls, index: int, fault: Fault, golden: Golden) -> FaultRow:
+    def masked_with_certainty(cls, index: int, fault: AnyFault, golden: Golden) -> FaultRow:
         """Build the row of a fault that changes nothing, whatever the image."""
         outcomes = np.full(len(golden.labels), Outcome.MASKED, dtype=np.uint8)
         return cls.of(index, fault, outcomes, correct=golden.correct, certain=True)
+
+    @classmethod
+    def without_result(cls, index: int, fault: AnyFault, status: Status, images: int) -> FaultRow:
+        """Build the row of a fault under which the device hung or crashed: no image has an outcome."""
+        return cls(
+            index=index,
+            fault=fault,
+            certain=False,
+            activated=0,
+            status=status,
+            masked=0,
+            tolerable=0,
+            critical=0,
+            correct=0,
+            packed=pack_outcomes(np.full(images, Outcome.NONE, dtype=np.uint8)),
+        )
 
     def outcomes(self, images: int) -> NDArray[np.uint8]:
         """Return the codes of `Outcome`, shape (images,)."""
@@ -155,17 +224,12 @@ class FaultRow:
 
     def to_sql(self) -> tuple[object, ...]:
         """Return the columns of the table `faults`, in order."""
-        first, window = self.fault.sites[0], self.fault.window
-        when: tuple[int | None, ...] = (None,) * 5
-        if window is not None:
-            when = (window.layer, window.gemm, window.tile, window.first_cycle, window.cycles)
         return (
             self.index,
             json.dumps(self.fault.to_json(), separators=(",", ":")),
-            *(first.site.value, first.row, first.col, first.bit),
-            len(self.fault.sites),
+            *_where(self.fault),
             self.fault.kind.value,
-            *when,
+            *_when(self.fault),
             int(self.certain),
             self.activated,
             self.status.value,
@@ -176,14 +240,62 @@ class FaultRow:
 
     @classmethod
     def from_sql(cls, columns: Sequence[Any]) -> FaultRow:
-        """Rebuild from the columns of the table `faults`."""
+        """Rebuild from the columns of the table `faults`.
+
+        Raises
+        ------
+        ValueError
+            If the columns contradict each other; the text says where.
+        AxftError
+            If the fault is none.
+        """
         named = dict(zip(FAULT_COLUMNS, columns, strict=True))
         same = {name: named[name] for name in ("activated", "masked", "tolerable", "critical", "correct")}
-        return cls(
+        row = cls(
             index=named["idx"],
-            fault=Fault.from_json(json.loads(named["fault"])),
+            fault=any_fault_from_json(json.loads(named["fault"])),
             certain=bool(named["certain"]),
             status=Status(named["status"]),
             packed=named["outcomes"],
             **same,
         )
+        row._check(columns)
+        return row
+
+    def _check(self, columns: Sequence[Any]) -> None:
+        """Hold the counts against the outcomes, and what is written twice against each other."""
+        for name, given, made in zip(FAULT_COLUMNS, columns, self.to_sql(), strict=True):
+            if given != made:
+                raise ValueError(f"{name} is {given!r}, where its fault has {made!r}")
+        images = self.masked + self.tolerable + self.critical
+        if self.status in (Status.HANG, Status.CRASH):
+            return
+        if len(self.packed) != -(-images // 4):
+            raise ValueError(f"masked, tolerable and critical add up to {images} images, its outcomes do not")
+        counts = np.bincount(self.outcomes(images), minlength=4).tolist()
+        if counts != [self.masked, self.tolerable, self.critical, 0]:
+            raise ValueError(f"masked, tolerable and critical are {counts[:3]} in its outcomes")
+        if (self.status is Status.OK) != (self.masked == images):
+            raise ValueError(f"status is {self.status.value!r} with {self.masked} of {images} images masked")
+        if self.certain and self.masked != images:
+            raise ValueError("certain is 1, but some image was not masked")
+        if not 0 <= self.correct <= images or self.activated < 0:
+            raise ValueError(f"correct is {self.correct}, activated is {self.activated}")
+
+
+def _where(fault: AnyFault) -> tuple[object, ...]:
+    """Return site, row, col, bit and number of bits; a flip-flop has no row and no column."""
+    if isinstance(fault, FlipFlopFault):
+        return f"{FLIP_FLOP_PREFIX}{fault.name}", None, None, fault.bit, 1
+    first = fault.sites[0]
+    return first.site.value, first.row, first.col, first.bit, len(fault.sites)
+
+
+def _when(fault: AnyFault) -> tuple[int | None, ...]:
+    """Return layer, GEMM, tile, first cycle and cycles; of a flip-flop's fault the clock cycle of the run."""
+    if isinstance(fault, FlipFlopFault):
+        return None, None, None, fault.first_cycle, 1 if fault.transient else None
+    window = fault.window
+    if window is None:
+        return (None,) * 5
+    return window.layer, window.gemm, window.tile, window.first_cycle, window.cycles

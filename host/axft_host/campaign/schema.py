@@ -1,22 +1,29 @@
-"""The tables of a result store, and their version. ``docs/reference/store.md`` describes them for readers."""
+"""The tables of a result store, and their versions. ``docs/reference/store.md`` describes them for readers.
+
+Version 2 added the checksum of every row, the table `sessions`, and the keys of `meta` that a campaign needs to be
+gone on with.
+"""
 
 from __future__ import annotations
 
-__all__ = ["APPLICATION_ID", "FAULT_COLUMNS", "SCHEMA_VERSION", "TABLES"]
+__all__ = ["APPLICATION_ID", "CHECKSUM", "FAULT_COLUMNS", "READABLE_VERSIONS", "SCHEMA_VERSION", "TABLES"]
 
-#: Version of the tables. It goes up with every change that an older program would misread.
-SCHEMA_VERSION = 1
+#: Version of the tables that are written. It goes up with every change that an older program would misread.
+SCHEMA_VERSION = 2
+
+#: Versions that can be read.
+READABLE_VERSIONS = (1, 2)
 
 #: SQLite's mark for files of one application: ``AXFT`` in ASCII.
 APPLICATION_ID = 0x41584654
 
-#: The columns of the table `faults`, in order, with their SQL types.
+#: The columns of the table `faults`, in order, with their SQL types; its last column is `CHECKSUM`.
 FAULT_COLUMNS: dict[str, str] = {
     "idx": "INTEGER PRIMARY KEY",
     "fault": "TEXT NOT NULL",
     "site": "TEXT NOT NULL",
-    "row": "INTEGER NOT NULL",
-    "col": "INTEGER NOT NULL",
+    "row": "INTEGER",
+    "col": "INTEGER",
     "bit": "INTEGER NOT NULL",
     "n_bits": "INTEGER NOT NULL",
     "kind": "TEXT NOT NULL",
@@ -35,6 +42,9 @@ FAULT_COLUMNS: dict[str, str] = {
     "outcomes": "BLOB NOT NULL",
 }
 
+#: The column that guards the others; version 1 has none.
+CHECKSUM = "checksum"
+
 _FAULTS = ",\n    ".join(f"{name} {kind}" for name, kind in FAULT_COLUMNS.items())
 
 #: What creates the tables of a new store, in one transaction.
@@ -50,7 +60,20 @@ TABLES = (
     prediction INTEGER NOT NULL
 )""",
     f"""CREATE TABLE faults (
-    {_FAULTS}
+    {_FAULTS},
+    {CHECKSUM} TEXT NOT NULL
+)""",
+    """CREATE TABLE sessions (
+    session INTEGER PRIMARY KEY,
+    started_utc TEXT NOT NULL,
+    ended_utc TEXT,
+    first_fault INTEGER NOT NULL,
+    faults INTEGER NOT NULL,
+    seconds REAL NOT NULL,
+    workers TEXT NOT NULL,
+    host TEXT NOT NULL,
+    versions TEXT NOT NULL,
+    device TEXT
 )""",
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",

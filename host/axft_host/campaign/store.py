@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -15,9 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from axft_host.campaign.records import FaultRow, Golden, Provenance
-from axft_host.campaign.schema import APPLICATION_ID, FAULT_COLUMNS, SCHEMA_VERSION, TABLES
-from axft_spec.errors import StoreError, exists_message
+from axft_host.campaign.records import FaultRow, Golden, Provenance, Session, row_checksum
+from axft_host.campaign.schema import (
+    APPLICATION_ID,
+    CHECKSUM,
+    FAULT_COLUMNS,
+    READABLE_VERSIONS,
+    SCHEMA_VERSION,
+    TABLES,
+)
+from axft_spec.errors import AxftError, StoreError, exists_message
 
 __all__ = [
     "RESULTS_DIR",
@@ -88,11 +95,15 @@ class ResultStore:
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
+        self.version = SCHEMA_VERSION
         self._connection = connection
+        self._session: int | None = None
 
     @classmethod
     def create(cls, path: Path, provenance: Provenance, golden: Golden) -> ResultStore:
         """Create a store for a campaign that is about to run.
+
+        It gets its name when everything but the rows is in it: a store that is there can be gone on with.
 
         Raises
         ------
@@ -103,21 +114,21 @@ class ResultStore:
             raise StoreError(exists_message(path))
         meta = {field.name: getattr(provenance, field.name) for field in fields(provenance)}
         rows = zip(golden.image_ids.tolist(), golden.labels.tolist(), golden.predictions.tolist(), strict=True)
+        made = path.with_name(f".{path.name}.new")
         with _as_store_error(path):
-            store = cls(path, sqlite3.connect(path))
-            # WAL: readers are not held up, and what is committed survives a kill.
-            store._connection.execute("PRAGMA journal_mode = WAL")
-            store._connection.execute("PRAGMA synchronous = NORMAL")
-            with store._connection:
-                # All or nothing: a file with tables has its provenance, too.
-                store._connection.execute("BEGIN")
+            made.unlink(missing_ok=True)
+            store = cls(made, _connect_to_write(made))
+            with closing(store._connection), store._connection:
+                store._connection.execute("BEGIN IMMEDIATE")
                 for statement in TABLES:
                     store._connection.execute(statement)
                 store._put(schema_version=SCHEMA_VERSION, state=RUNNING, seconds=None, finished_utc=None, **meta)
+                store._put(stopped_at=None)
                 store._connection.executemany(
                     "INSERT INTO golden VALUES (?, ?, ?, ?)", ((index, *row) for index, row in enumerate(rows))
                 )
-        return store
+            made.rename(path)
+        return cls(path, _connect_to_write(path))
 
     @classmethod
     def open(cls, result: Path) -> ResultStore:
@@ -131,49 +142,146 @@ class ResultStore:
         Raises
         ------
         StoreError
-            If there is none, it is damaged, it is of another schema version, or some of its rows are in a ``-wal``
-            file that cannot be used where it lies.
+            If there is none, it is damaged, it is of a schema version that cannot be read, or some of its rows are in
+            a ``-wal`` file that cannot be used where it lies.
         """
+        return cls._opened(result, _connect_to_read)
+
+    @classmethod
+    def open_to_write(cls, result: Path) -> ResultStore:
+        """Open a store to go on with its campaign.
+
+        Raises
+        ------
+        StoreError
+            As `open`, and if the store is of an older version, which does not hold what that takes.
+        """
+        store = cls._opened(result, _connect_to_write)
+        if store.version != SCHEMA_VERSION:
+            store.close()
+            raise StoreError(
+                f"{store.path} has schema version {store.version}, which can be read, but not gone on with: it does "
+                f"not say where its network and images are; run `axft-hw inject --fault-list "
+                f"{store.path.with_name('faults.jsonl')}` with the options of that campaign instead"
+            )
+        return store
+
+    @classmethod
+    def _opened(cls, result: Path, connect: Callable[[Path], sqlite3.Connection]) -> ResultStore:
         path = store_path(result)
         if not path.is_file():
             raise StoreError(
                 f"no result store at {result}: give the directory that inject has left, or its {STORE_NAME}"
             )
         with _as_store_error(path):
-            store = cls(path, _connect_to_read(path))
+            store = cls(path, connect(path))
         try:
-            store._check_version()
+            store.version = store._check_version()
         except StoreError:
             store.close()
             raise
         return store
 
-    def _check_version(self) -> None:
+    def _check_version(self) -> int:
         try:
             kind, version = self._one("PRAGMA application_id"), self._one("PRAGMA user_version")
         except sqlite3.Error as error:
             raise StoreError(f"{self.path} is not a result store: {error}") from None
         if kind != APPLICATION_ID:
             raise StoreError(f"{self.path} is not a result store, but another SQLite file")
-        if version == SCHEMA_VERSION:
-            return
+        if version in READABLE_VERSIONS:
+            return int(version)
         newer = version > SCHEMA_VERSION
-        advice = "install a newer axft-hw" if newer else "read it with the axft-hw that wrote it, or run it again"
+        advice = (
+            "install a newer axft-hw: `pip install --upgrade axft-hw`"
+            if newer
+            else "read it with the axft-hw that wrote it, or run it again"
+        )
         raise StoreError(
-            f"{self.path} has schema version {version}, this axft-hw reads version {SCHEMA_VERSION}; {advice}"
+            f"{self.path} has schema version {version}, this axft-hw reads versions "
+            f"{' and '.join(map(str, READABLE_VERSIONS))}; {advice}"
         )
 
-    def add(self, rows: Sequence[FaultRow]) -> None:
-        """Add faults, all of them or (on an error) none."""
-        marks = ", ".join("?" * len(FAULT_COLUMNS))
-        with _as_store_error(self.path), self._connection:
-            self._connection.executemany(f"INSERT INTO faults VALUES ({marks})", [row.to_sql() for row in rows])
+    def begin_session(self, session: Session) -> None:
+        """Record that this process goes on with the campaign, which counts as running again."""
+        columns = {**{field.name: getattr(session, field.name) for field in fields(session)}}
+        for name in ("versions", "device"):
+            columns[name] = None if columns[name] is None else json.dumps(columns[name])
+        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+        with self._writing():
+            cursor = self._connection.execute(
+                f"INSERT INTO sessions ({names}) VALUES ({marks})", list(columns.values())
+            )
+            self._session = cursor.lastrowid
+            self._put(state=RUNNING, finished_utc=None)
 
-    def finish(self, *, complete: bool, seconds: float) -> None:
-        """Record how the run ended, and how long it took."""
+    def sessions(self) -> list[Session]:
+        """Return the sessions in order; none of a store of version 1."""
+        if self.version < 2:
+            return []
+        names = [field.name for field in fields(Session)]
+        with _as_store_error(self.path):
+            rows = self._connection.execute(f"SELECT {', '.join(names)} FROM sessions ORDER BY session").fetchall()
+        found = []
+        for row in rows:
+            named = dict(zip(names, row, strict=True))
+            for name in ("versions", "device"):
+                named[name] = None if named[name] is None else json.loads(named[name])
+            found.append(Session(**named))
+        return found
+
+    def add(self, rows: Sequence[FaultRow], *, seconds: float | None = None) -> None:
+        """Add faults, all of them or (on an error) none.
+
+        Parameters
+        ----------
+        rows : sequence of FaultRow
+        seconds : float or None
+            What the session has taken so far.
+        """
+        marks = ", ".join("?" * (len(FAULT_COLUMNS) + 1))
+        values = [(*columns, row_checksum(columns)) for columns in (row.to_sql() for row in rows)]
+        with self._writing():
+            self._connection.executemany(f"INSERT INTO faults VALUES ({marks})", values)
+            self._connection.execute(
+                "UPDATE sessions SET faults = faults + ?, seconds = COALESCE(?, seconds) WHERE session = ?",
+                (len(values), seconds, self._session),
+            )
+
+    def finish(self, *, complete: bool, seconds: float, stopped_at: int | None = None) -> None:
+        """Record how the run ended, and how long it took.
+
+        Parameters
+        ----------
+        complete : bool
+            Whether nothing is left to run.
+        seconds : float
+            What all sessions took.
+        stopped_at : int or None
+            Number of faults after which a stopping rule found that they are enough.
+        """
         state = COMPLETE if complete else INTERRUPTED
-        with _as_store_error(self.path), self._connection:
-            self._put(state=state, seconds=seconds, finished_utc=utc_now())
+        with self._writing():
+            self._put(state=state, seconds=seconds, finished_utc=utc_now(), stopped_at=stopped_at)
+            self._connection.execute("UPDATE sessions SET ended_utc = ? WHERE session = ?", (utc_now(), self._session))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Make what happens inside one transaction; say what to do where it cannot be one."""
+        try:
+            with self._connection:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield
+        except sqlite3.IntegrityError as error:
+            raise StoreError(
+                f"result store {self.path}: {error}; another process has written the same faults, and nothing was "
+                f"added twice"
+            ) from None
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(
+                f"result store {self.path}: {error}; the faults that were committed are kept: when the cause is gone, "
+                f"`axft-hw campaign resume {self.path.parent}` goes on"
+            ) from None
 
     def _put(self, **meta: object) -> None:
         self._connection.executemany(
@@ -189,10 +297,11 @@ class ResultStore:
     def provenance(self) -> Provenance:
         """Return what the outcomes depend on."""
         meta = self.meta()
-        try:
-            return Provenance(**{field.name: meta[field.name] for field in fields(Provenance)})
-        except KeyError as error:
-            raise StoreError(f"{self.path} is damaged: it lacks the key {error.args[0]}") from None
+        known = {field.name: meta[field.name] for field in fields(Provenance) if field.name in meta}
+        lacking = [field.name for field in fields(Provenance) if field.name not in known and field.default is MISSING]
+        if lacking:
+            raise StoreError(f"{self.path} is damaged: it lacks the key {lacking[0]}")
+        return Provenance(**known)
 
     def golden(self) -> Golden:
         """Return the golden run."""
@@ -202,10 +311,29 @@ class ResultStore:
         return Golden(image_ids=columns[:, 0], labels=columns[:, 1], predictions=columns[:, 2])
 
     def rows(self) -> Iterator[FaultRow]:
-        """Yield the faults that are done, in the order of the list."""
+        """Yield the faults that are done, in the order of the list.
+
+        Raises
+        ------
+        StoreError
+            If a row is missing, or is not as it was written.
+        """
+        names = [*FAULT_COLUMNS, *([CHECKSUM] if self.version > 1 else [])]
         with _as_store_error(self.path):
-            for columns in self._connection.execute("SELECT * FROM faults ORDER BY idx"):
-                yield FaultRow.from_sql(columns)
+            found = self._connection.execute(f"SELECT {', '.join(names)} FROM faults ORDER BY idx")
+            for index, columns in enumerate(found):
+                values = columns[: len(FAULT_COLUMNS)]
+                try:
+                    if self.version > 1 and row_checksum(values) != columns[-1]:
+                        raise ValueError("it does not have its checksum")
+                    row = FaultRow.from_sql(values)
+                    if row.index != index:
+                        raise ValueError(f"the row before it, idx {index}, is missing")
+                except (AxftError, ValueError, TypeError) as error:
+                    raise StoreError(
+                        f"{self.path} was changed after it was written, or is damaged: row idx {columns[0]}: {error}"
+                    ) from None
+                yield row
 
     def __len__(self) -> int:
         """Return the number of faults that are done."""
@@ -262,6 +390,17 @@ def _opens_normally(path: Path) -> bool:
     except sqlite3.Error as error:
         return not _lacks_access(error)
     return True
+
+
+def _connect_to_write(path: Path) -> sqlite3.Connection:
+    """Connect to add rows; transactions begin and end where this module says so."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    # WAL: readers are not held up, and what is committed survives a kill of every process at any moment, because it
+    # is with the system then. NORMAL syncs when the log is moved into the file and not at every commit: a power cut
+    # can take back the last transactions, never a part of one, and going on runs these faults again.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
 
 
 def _connect_to_read(path: Path) -> sqlite3.Connection:

@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 
 from axft_host.campaign.outcome import Status
+from axft_host.campaign.rates import rate_interval
 from axft_host.campaign.records import FaultRow, Provenance
+from axft_host.campaign.sampled import basis_of, is_stratified, rule_of
 from axft_host.campaign.schema import SCHEMA_VERSION
 from axft_host.campaign.statistics import BOUNDS, CENSUS, EXACT, Interval, Population, estimate
+from axft_host.campaign.stopping import fractions_of
 from axft_host.campaign.store import ResultStore
 from axft_host.nn.library import load_float_network
 from axft_spec.config import PRESETS, PaperRow
 from axft_spec.errors import StoreError
+from axft_spec.flipflops import FLIP_FLOP_PREFIX
 
 __all__ = ["Summary", "json_without_outcomes", "published_row", "summarise"]
 
@@ -54,6 +58,8 @@ class Summary:
         Faults of which that number is not 0.
     seconds : float or None
         Golden run, faulty runs and classification; None while it runs.
+    method : str or None
+        Name of the method of the intervals, if it is not that of a simple sample of fixed size.
     """
 
     store: str
@@ -70,6 +76,7 @@ class Summary:
     activated: int
     activated_faults: int
     seconds: float | None
+    method: str | None = None
 
     @property
     def pairs(self) -> int:
@@ -89,6 +96,8 @@ class Summary:
     @property
     def interval_method(self) -> str:
         """Name of the method the intervals were computed by."""
+        if self.method is not None:
+            return self.method
         if self.provenance.space_size is not None:
             return EXACT
         return CENSUS if self.faults == self.provenance.faults else BOUNDS
@@ -126,6 +135,7 @@ def published_row(about: Provenance) -> PaperRow | None:
     if (
         preset is None
         or about.space_size is None
+        or about.site.startswith(FLIP_FLOP_PREFIX)
         or about.network_name != _STUDIED_NETWORK
         or about.dataset_name.partition(":")[0].lower() not in _STUDIED_DATA
         or about.network_source_digest != load_float_network(_STUDIED_NETWORK).source_digest
@@ -228,9 +238,17 @@ def summarise(result: Path) -> Summary:
         certain = np.array([row.certain for row in rows])
         population = Population(size=about.space_size, certain=about.space_certain, listed=about.faults)
 
+        basis = basis_of(about) if about.stopping is not None or is_stratified(about) else None
+        # What a rule has stopped by is what holds although it was looked at again and again.
+        looked = {} if about.stopping is None else _intervals_of_rule(about, rows, images)
+
         def rate(name: str, certain_share: float) -> Interval:
-            counts = np.array([getattr(row, name) for row in rows], dtype=np.float64)
-            return estimate(counts / images, certain, population, about.confidence, certain_share=certain_share)
+            shares = np.array([getattr(row, name) for row in rows], dtype=np.float64) / images
+            if name in looked:
+                return looked[name]
+            if basis is not None:
+                return rate_interval(shares, basis, about.confidence, certain_share=certain_share)
+            return estimate(shares, certain, population, about.confidence, certain_share=certain_share)
 
         masked, tolerable, critical = rate("masked", 1.0), rate("tolerable", 0.0), rate("critical", 0.0)
         return Summary(
@@ -253,7 +271,16 @@ def summarise(result: Path) -> Summary:
             activated=sum(row.activated for row in rows),
             activated_faults=sum(row.activated > 0 for row in rows),
             seconds=meta["seconds"],
+            method=None if basis is None else basis.method,
         )
+
+
+def _intervals_of_rule(about: Provenance, rows: list[FaultRow], images: int) -> dict[str, Interval]:
+    """Return the intervals of the classes that a stopping rule looks at, as of its last look."""
+    rule = rule_of(about)
+    for row in rows:
+        rule.feed(row.index, fractions_of(row, images), certain=row.certain)
+    return rule.intervals()
 
 
 def _share(rows: list[FaultRow], status: Status) -> float:

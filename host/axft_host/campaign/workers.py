@@ -1,4 +1,4 @@
-"""Batches of faults on several processes, in order, until done or interrupted."""
+"""Batches of faults on several processes, in order, until done or interrupted. A process that dies is replaced."""
 
 from __future__ import annotations
 
@@ -6,29 +6,34 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections import deque
+import traceback
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing import connection, resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from axft_host.campaign.batch import BatchRunner, Job
 from axft_host.campaign.blas import one_blas_thread
 from axft_host.campaign.records import FaultRow
 from axft_spec.errors import BackendError
-from axft_spec.faults import Fault
+from axft_spec.flipflops import AnyFault
 
-__all__ = ["Batch", "Interruption", "WorkerPool", "default_workers", "run_batches_here"]
+__all__ = ["ATTEMPTS", "Batch", "Interruption", "Pool", "WorkerPool", "default_workers", "run_batches_here"]
 
 #: Faults of a batch, each with its place in the list.
-Batch = Sequence[tuple[int, Fault]]
+Batch = Sequence[tuple[int, AnyFault]]
+
+#: How often a batch is begun before the campaign gives up: processes die for reasons of their own, too.
+ATTEMPTS = 4
 
 #: Seconds between looks at whether to stop.
 _POLL_S = 0.2
-#: Seconds that the workers may take to start.
-_START_S = 120.0
+#: Seconds that processes get to end by themselves.
+_END_S = 5.0
 
 
 def default_workers() -> int:
@@ -70,6 +75,22 @@ class Interruption:
         self._notice()
 
 
+class Pool(Protocol):
+    """Where batches run: processes of this machine, or a cluster."""
+
+    @property
+    def where(self) -> str:
+        """What a store says of it, such as ``2 processes``."""
+
+    def run(
+        self, batches: Sequence[Batch], stop: Interruption, progress: Callable[[int], None]
+    ) -> Iterator[list[FaultRow]]:
+        """Yield the rows of each batch, in order, until done or asked to stop; then those of batches in hand."""
+
+    def close(self, *, kill: bool = False) -> None:
+        """Let go of what runs the batches; `kill` does not wait for what it is doing."""
+
+
 def run_batches_here(
     job: Job, batches: Sequence[Batch], stop: Interruption, progress: Callable[[int], None]
 ) -> Iterator[list[FaultRow]]:
@@ -81,39 +102,69 @@ def run_batches_here(
         yield runner.run(batch, progress)
 
 
-# The runner of a worker process: made once by `_start_worker`, used by every `_run_batch` there.
-_runner: list[BatchRunner] = []
+class _RemoteError(Exception):
+    """The traceback of an error in another process, as text."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
 
 
-def _start_worker(job: Job, ready: Any) -> None:
+def _work(job: Job, link: Connection) -> None:
+    """Be a worker: answer None when ready, then every batch with its rows or an error, until there is no more."""
     # Ctrl-C goes to the whole process group; the workers finish what they have, their parent decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _runner.append(BatchRunner(job))
-    # The executor starts a process only when no other is idle: until all are there, none is.
-    ready.wait(_START_S)
+    # A parent that was killed closes its end, and there is nobody to tell then.
+    with suppress(EOFError, OSError):
+        try:
+            runner = BatchRunner(job)
+            link.send(None)
+            while (batch := link.recv()) is not None:
+                link.send(runner.run(batch))
+        except (EOFError, OSError):
+            raise
+        except Exception as error:
+            link.send((error, traceback.format_exc()))
 
 
-def _nothing() -> None:
-    """Be the task for which the executor starts a worker."""
+class _Worker:
+    """One process, and the batch that it has in hand."""
 
+    def __init__(self, context: Any, job: Job) -> None:
+        self.link, theirs = context.Pipe()
+        self.process: BaseProcess = context.Process(target=_work, args=(job, theirs), daemon=True)
+        self.ready = False
+        self.batch: tuple[int, Batch] | None = None
+        try:
+            with one_blas_thread(), _interrupts_later():
+                self.process.start()
+        finally:
+            # Only the process holds its end now: when it dies, this end says so.
+            theirs.close()
 
-def _run_batch(batch: Batch) -> list[FaultRow]:
-    return _runner[0].run(batch)
+    def receive(self) -> Any:
+        """Return what the process sends; EOFError or OSError mean that it has died."""
+        answer = self.link.recv()
+        if isinstance(answer, tuple):
+            error, trace = answer
+            raise error from _RemoteError(trace)
+        self.ready = True
+        return answer
+
+    def reap(self) -> int | None:
+        """Take leave of a process that has died; return its exit code."""
+        self.link.close()
+        self.process.join(_END_S)
+        return self.process.exitcode
 
 
 class WorkerPool:
-    """Worker processes that have loaded a job and wait for batches.
+    """Worker processes that have loaded a job and wait for batches. One that dies is replaced, its batch run again.
 
     Parameters
     ----------
     job : Job
     workers : int
         At least 1.
-
-    Attributes
-    ----------
-    processes : set of multiprocessing.Process
-        The workers.
 
     Raises
     ------
@@ -123,29 +174,35 @@ class WorkerPool:
 
     def __init__(self, job: Job, workers: int) -> None:
         # spawn: a fresh interpreter whose BLAS reads the environment anew, and the same on every system.
-        context = multiprocessing.get_context("spawn")
-        # Made first: it starts a helper of multiprocessing's that would let Ctrl-C through again.
-        ready = context.Barrier(workers)
-        others = set(multiprocessing.active_children())
-        self._workers = workers
+        self._context = multiprocessing.get_context("spawn")
+        # A helper of multiprocessing's that lets Ctrl-C through again when it starts: so it starts first.
+        if os.name == "posix":
+            resource_tracker.ensure_running()
+        self._job = job
         self._images = len(job.labels)
-        self._executor = ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_start_worker, initargs=(job, ready)
-        )
+        self._workers: list[_Worker] = []
         try:
-            try:
-                with one_blas_thread(), _interrupts_later():
-                    started = [self._executor.submit(_nothing) for _ in range(workers)]
-            finally:
-                self.processes = set(multiprocessing.active_children()) - others
-            for future in started:
-                future.result()
-        except (BrokenProcessPool, OSError) as error:
+            for _ in range(workers):
+                self._workers.append(_Worker(self._context, job))
+            for worker in self._workers:
+                worker.receive()
+        except (EOFError, OSError, BackendError) as error:
             self.close(kill=True)
-            raise BackendError(f"{workers} worker processes could not be started ({error}); try --workers 1") from None
+            reason = str(error) or "one died"
+            raise BackendError(f"{workers} worker processes could not be started ({reason}); try --workers 1") from None
         except BaseException:
             self.close(kill=True)
             raise
+
+    @property
+    def where(self) -> str:
+        """See `Pool`."""
+        return f"{len(self._workers)} processes"
+
+    @property
+    def processes(self) -> list[BaseProcess]:
+        """The workers."""
+        return [worker.process for worker in self._workers]
 
     def run(
         self, batches: Sequence[Batch], stop: Interruption, progress: Callable[[int], None]
@@ -155,34 +212,68 @@ class WorkerPool:
         Raises
         ------
         BackendError
-            If a worker process died.
+            If workers die again and again.
         """
-        waiting, running = deque(batches), deque[Future[list[FaultRow]]]()
-        unfinished: set[Future[list[FaultRow]]] = set()
-        try:
-            while waiting or running:
-                # One batch more than workers, so that none waits for this process.
-                while waiting and not stop.requested and len(unfinished) <= self._workers:
-                    running.append(self._executor.submit(_run_batch, waiting.popleft()))
-                    unfinished.add(running[-1])
-                if not running:
-                    return
-                done, unfinished = wait(unfinished, timeout=_POLL_S, return_when=FIRST_COMPLETED)
-                for future in done:
-                    progress(len(future.result()) * self._images)
-                while running and running[0].done():
-                    yield running.popleft().result()
-        except BrokenProcessPool:
+        waiting, done = deque(enumerate(batches)), dict[int, list[FaultRow]]()
+        attempts: Counter[int] = Counter()
+        following = 0
+        while True:
+            for worker in self._workers:
+                # Not too far ahead of the slowest: what is ahead of it is lost with this process.
+                near = waiting and waiting[0][0] < following + 4 * len(self._workers)
+                if worker.ready and worker.batch is None and near and not stop.requested:
+                    worker.batch = waiting.popleft()
+                    with suppress(OSError):  # it has died, which shows below
+                        worker.link.send(worker.batch[1])
+            in_hand = [worker for worker in self._workers if worker.batch is not None]
+            if not in_hand and (stop.requested or not waiting):
+                return
+            links = {worker.link: worker for worker in self._workers}
+            for link in connection.wait(list(links), timeout=_POLL_S):
+                worker = links[link]
+                try:
+                    rows = worker.receive()
+                except (EOFError, OSError):
+                    self._replace(worker, waiting, attempts)
+                    continue
+                if worker.batch is not None and rows is not None:
+                    done[worker.batch[0]] = rows
+                    worker.batch = None
+                    attempts[-1] = 0
+                    progress(len(rows) * self._images)
+            while following in done:
+                yield done.pop(following)
+                following += 1
+
+    def _replace(self, worker: _Worker, waiting: deque[tuple[int, Batch]], attempts: Counter[int]) -> None:
+        """Start another process in place of one that has died, and have what it had in hand run again."""
+        code = worker.reap()
+        number = -1  # of those that die with nothing in hand
+        if worker.batch is not None:
+            number = worker.batch[0]
+            waiting.appendleft(worker.batch)
+        attempts[number] += 1
+        if attempts[number] >= ATTEMPTS:
             raise BackendError(
-                f"one of {self._workers} worker processes died (out of memory?); try fewer --workers"
-            ) from None
+                f"one of {len(self._workers)} worker processes died, {ATTEMPTS} times in a row (exit code {code}; out "
+                f"of memory?); the faults that are done are kept: resume with fewer --workers"
+            )
+        self._workers[self._workers.index(worker)] = _Worker(self._context, self._job)
 
     def close(self, *, kill: bool = False) -> None:
         """Let the processes go; `kill` does not wait for what they are doing."""
-        if kill:
-            for process in self.processes:
-                process.terminate()
-        self._executor.shutdown(wait=not kill, cancel_futures=True)
+        for worker in self._workers:
+            if kill:
+                worker.process.terminate()
+            else:
+                with suppress(OSError):
+                    worker.link.send(None)
+        for worker in self._workers:
+            worker.link.close()
+            worker.process.join(_END_S)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join(_END_S)
 
 
 @contextmanager

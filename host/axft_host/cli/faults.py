@@ -34,11 +34,12 @@ def command(out: Path, as_json: bool, **options: Any) -> None:
     """
     from axft_host.campaign.plan import draw_for
     from axft_spec.faultlist import write_fault_list
+    from axft_spec.faults import FaultSpace
 
     check_new_file(out)
     drawn = draw_for(workload_options_of(options), fault_options_of(options))
     write_fault_list(out, drawn)
-    assert drawn.space is not None, "a draw has a space"
+    assert isinstance(drawn.space, FaultSpace), "a draw has a space"
     space = drawn.space
     if as_json:
         print_json(

@@ -104,7 +104,12 @@ def _run(plan: Plan, out: Path | None, as_json: bool) -> bool:
     result = run_campaign(plan, out, make_progress())
     if not result.complete:
         listed = len(plan.faults.faults)
-        print_notes([f"interrupted: {result.faults_done:,} of {listed:,} faults are done and kept in {result.store}"])
+        print_notes(
+            [
+                f"interrupted: {result.faults_done:,} of {listed:,} faults are done and kept in {result.store}; "
+                f"`axft-hw campaign resume {result.store.parent}` goes on"
+            ]
+        )
     if result.faults_done:
         summary = summarise(result.store)
         if as_json:
@@ -127,9 +132,13 @@ def _explain(plan: Plan, as_json: bool) -> None:
     from axft_host.backends.registry import open_backend
     from axft_host.campaign.explain import explain
     from axft_host.reports.tables import explanation_tables, plan_line
+    from axft_spec.errors import FaultError
+    from axft_spec.faults import Fault
 
-    workload, labels = plan.prepared.workload, plan.prepared.dataset.labels
-    explanation = explain(open_backend(plan.board), workload, labels, plan.faults.faults[0], score=plan.score)
+    workload, labels, fault = plan.prepared.workload, plan.prepared.dataset.labels, plan.faults.faults[0]
+    if not isinstance(fault, Fault):
+        raise FaultError(f"--explain follows a fault of the array through the layers, not one in a flip-flop: {fault}")
+    explanation = explain(open_backend(plan.board), workload, labels, fault, score=plan.score)
     if as_json:
         print_json({**plan.spec(), **explanation.to_json()})
     else:

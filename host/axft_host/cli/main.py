@@ -12,7 +12,20 @@ from axft_host.cli.group import LazyGroup
 
 __all__ = ["cli", "main"]
 
-_COMMANDS = ("configs", "multipliers", "data", "compile", "infer", "faults", "inject", "diff", "export")
+_COMMANDS = (
+    "configs",
+    "multipliers",
+    "data",
+    "compile",
+    "infer",
+    "faults",
+    "inject",
+    "campaign",
+    "diff",
+    "export",
+    "report",
+    "generate",
+)
 
 _EPILOG = """\b
 Exit codes:

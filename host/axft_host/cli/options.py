@@ -72,7 +72,8 @@ board_option = click.option(
     default="emu",
     metavar="B",
     show_default=True,
-    help="Where to run: emu is the bit-true emulator. rtl, pynq and link:URL are not built yet in this version.",
+    help="Where to run: emu is the bit-true emulator, rtl the simulated hardware, compiled for this machine. pynq and "
+    "link:URL are not built yet in this version.",
 )
 
 config_option = click.option(
@@ -156,7 +157,8 @@ fault_options = _all_of(
         "--site",
         metavar="S",
         help="Where in a PE: weight (the default) or activation, whose fault travels down the column or along the row; "
-        "weight_operand or activation_operand, this multiplier's copy alone; product; psum.",
+        "weight_operand or activation_operand, this multiplier's copy alone; product; psum. Several are separated by "
+        "commas. Or, with --board rtl, flip-flops of the hardware by name or pattern, such as 'rtl:core.*'.",
     ),
     click.option(
         "--kind",
@@ -168,6 +170,16 @@ fault_options = _all_of(
         is_flag=True,
         help="Let each fault last one clock cycle, drawn from the schedule, instead of for ever; --kind is flip then, "
         "unless given.",
+    ),
+    click.option(
+        "--cycles", type=INT, help="How many clock cycles a --transient fault lasts, within one tile; 1 if not given."
+    ),
+    click.option("--bits", type=INT, help="How many bits of one PE each fault arms; 1 if not given."),
+    click.option(
+        "--pattern",
+        metavar="[adjacent|word|pe]",
+        help="How several --bits lie: next to each other in one value (the default), anywhere in it, or anywhere at "
+        "the sites of one PE.",
     ),
     click.option(
         "--faults",

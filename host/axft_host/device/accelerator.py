@@ -32,7 +32,7 @@ from axft_spec.regmap import (
 )
 from axft_spec.scanmap import ScanMap
 
-__all__ = ["Accelerator", "DeviceHangError", "DeviceTimeoutError"]
+__all__ = ["Accelerator", "DeviceEventError", "DeviceHangError", "DeviceTimeoutError"]
 
 Int64 = NDArray[np.int64]
 Words = NDArray[np.uint32]
@@ -40,6 +40,10 @@ Words = NDArray[np.uint32]
 
 class DeviceHangError(BackendError):
     """The device is alive, and its watchdog says that a command does not end."""
+
+
+class DeviceEventError(BackendError):
+    """The device is alive, and says that something was asked of it that it did not do."""
 
 
 class DeviceTimeoutError(BackendError):
@@ -89,8 +93,9 @@ class Accelerator:
         self.scan_map = ScanMap(self.hardware)
         array = self.hardware.array
         drain = array.rows * array.cols * self.hardware.psum_words
-        #: Clock cycles that any one tile or chunk can take, doubled.
-        self.watchdog_limit = 2 * (self.hardware.operand_steps + array.rows + array.cols + drain + 128)
+        tile = self.hardware.operand_steps + array.rows + array.cols + drain + 128
+        #: Clock cycles that any one tile or chunk, or shift of the chain, can take, doubled.
+        self.watchdog_limit = 2 * max(tile, self.hardware.scan_bits + 128)
         self._scan_deadline = 2 * self.hardware.scan_bits + 1024
         self._armed: tuple[int, ...] | None = None
         self._done = 0
@@ -185,7 +190,7 @@ class Accelerator:
         """Reset everything behind the bus side, and clear what the watchdog has said."""
         events, fault = register("EVENTS"), register("FAULT")
         self._armed = None
-        self.port.transact(
+        self._transact(
             [
                 Write(register("CONTROL").offset, register("CONTROL").pack(soft_reset=1)),
                 Write(fault.offset, 0),
@@ -240,33 +245,43 @@ class Accelerator:
 
         Whatever is armed afterwards does nothing until the next fault is armed.
         """
-        self._armed = None
         command, buffer = register("SCAN_COMMAND").offset, window("SCAN").offset
         operations: list[Operation] = [
-            Write(register("FAULT").offset, 0),
-            WriteBlock(buffer, self.scan_map.words(positions)),
-            Write(command, ScanCommand.LOAD),
-            self._wait_idle(),
+            *self._loading(positions),
+            # What is read afterwards must have come out of the chain, and not be what was written.
+            WriteBlock(buffer, ~self.scan_map.words(positions)),
             Write(command, ScanCommand.READ),
             self._wait_idle(),
             ReadBlock(buffer, self.hardware.scan_words),
+            Read(register("EVENTS").offset),
         ]
-        return self.scan_map.armed(np.asarray(self._transact(operations)[0], dtype=np.uint32))
+        words, events = self._transact(operations)
+        self._check_events(int(events))
+        return self.scan_map.armed(np.asarray(words, dtype=np.uint32))
+
+    def _loading(self, positions: Sequence[int]) -> list[Operation]:
+        """Return the operations that shift in a pattern, with which nothing is done until a fault is armed."""
+        self._armed = None
+        return [
+            Write(register("FAULT").offset, 0),
+            WriteBlock(window("SCAN").offset, self.scan_map.words(positions)),
+            Write(register("SCAN_COMMAND").offset, ScanCommand.LOAD),
+            self._wait_idle(),
+        ]
 
     def probe(self, positions: Sequence[int], observed: FaultSite) -> bool:
         """Return whether a bit is armed after shifting in a pattern, by what it does: it must flip in one step.
 
-        This does not look at what comes out of the chain, and so tells where a broken one still works.
+        What comes out of the chain is not looked at, and not shifted in again as for reading it: so this tells where a
+        broken one still works.
         """
         array = self.hardware.array
         one = Pass(fault=None, own=(), rows=array.rows, cols=array.cols, col0=0, row_starts=(0,))
         kind = register("FAULT").pack(kind=KIND_CODES[FaultKind.FLIP])
-        self.shift(positions)
+        self._transact(self._loading(positions))
         arming: list[Operation] = [Write(register("FAULT").offset, kind)]
         operands = np.zeros((1, array.rows, 1), dtype=np.int64), np.zeros((1, array.cols), dtype=np.int64)
-        _, activated = self._run(
-            one, self._observing(observed, only_bit=True), *operands, arming=(arming, lambda results: None)
-        )
+        _, activated = self._run(one, self._observing(observed), *operands, arming=(arming, lambda results: None))
         return bool(activated[0])
 
     def _arming(self, fault: Fault | None) -> _Arming:
@@ -304,12 +319,16 @@ class Accelerator:
         if len(positions) <= 1:
             read += [Read(register("SCAN_ONES").offset), Read(register("SCAN_FIRST").offset)]
         else:
+            # What is read afterwards must have come out of the chain, and not be what was written.
+            read.insert(0, WriteBlock(buffer, ~self.scan_map.words(positions)))
             read.append(ReadBlock(buffer, self.hardware.scan_words))
+        read.append(Read(register("EVENTS").offset))
 
         # What is armed is known only when it has been seen.
         self._armed = None
 
         def check(results: Sequence[int | Words]) -> None:
+            self._check_events(int(results[-1]))
             if len(positions) <= 1:
                 ones, first = int(results[0]), int(results[1])
                 good = ones == len(positions) and (not positions or first == positions[0])
@@ -326,13 +345,21 @@ class Accelerator:
 
         return [*shift, self._wait_idle(), *read], check
 
-    def _observing(self, armed: FaultSite | None, *, only_bit: bool) -> Operation:
+    def _check_events(self, word: int) -> None:
+        """Refuse to believe what was read if the device says that something went wrong on the way."""
+        events = register("EVENTS")
+        found = [field.text for field in events.fields if field.extract(word)]
+        if found:
+            kind = DeviceHangError if events.field("hang").extract(word) else DeviceEventError
+            raise kind(f"the device reports: {'; '.join(found)}; registers of the device:\n{self.dump()}")
+
+    def _observing(self, armed: FaultSite | None) -> Operation:
         """Return the write that has the activations of one bit counted, or none."""
         observe = register("OBSERVE")
         offset = None if armed is None else self.scan_map.pe_offset(armed)
         if armed is None or offset is None:
             return Write(observe.offset, 0)
-        word = observe.pack(row=armed.row, col=armed.col, bit=offset, only_bit=int(only_bit), on=1)
+        word = observe.pack(row=armed.row, col=armed.col, bit=offset, only_bit=1, on=1)
         return Write(observe.offset, word)
 
     # GEMM
@@ -375,9 +402,9 @@ class Accelerator:
             If the device is not the one for this configuration, or fails.
         """
         self.check_config(config)
+        self._check_operands(activations, weights)
         images, m, k = activations.shape
         n = weights.shape[1]
-        self._check_operands(activations, weights)
         if fault is not None:
             check_fault(fault, config)
             self.hardware.check_sites([fault])
@@ -390,10 +417,8 @@ class Accelerator:
         activated = np.zeros(images, dtype=np.int64)
         for each in plan_passes(config, self.hardware, shape, fault, layer, gemm):
             counted = [site for site in each.own if self.scan_map.pe_offset(site) is not None]
-            alone = counted == list(each.own) and len(counted) == 1
             for number, observed in enumerate(counted or [None]):
-                observing = self._observing(observed, only_bit=not alone)
-                block, counts = self._run(each, observing, activations, weights)
+                block, counts = self._run(each, self._observing(observed), activations, weights)
                 activated += counts
                 if number == 0:
                     for start, rows in block:
@@ -401,11 +426,12 @@ class Accelerator:
         return psums, activated
 
     def _check_operands(self, activations: Int64, weights: Int64) -> None:
-        k = weights.shape[0]
-        if activations.shape[2] != k:
-            raise ConfigError(
-                f"operands must be (images, m, k) and (k, n), not {activations.shape} and {weights.shape}"
-            )
+        shapes = activations.shape, weights.shape
+        if activations.ndim != 3 or weights.ndim != 2 or activations.shape[2] != weights.shape[0]:
+            raise ConfigError(f"operands must be (images, m, k) and (k, n), not {shapes[0]} and {shapes[1]}")
+        images, m, k = activations.shape
+        if 0 in (images, m, weights.shape[1]):
+            raise ConfigError(f"operands must have an image, a row and a column, not {shapes[0]} and {shapes[1]}")
         if not 1 <= k <= MAX_STEPS:
             raise ConfigError(f"K must be between 1 and {MAX_STEPS} on this hardware, not {k}")
         low, high = signed_range(self.hardware.array.width)
@@ -430,6 +456,7 @@ class Accelerator:
         armed_results = sum(isinstance(operation, Read | ReadBlock) for operation in operations)
         operations.append(observing)
         operations += self._streaming(each, steps, packed, packed_weights)
+        operations.append(Read(register("EVENTS").offset))
         done = self._done
         try:
             self._done = (done + len(steps)) & 0xFFFFFFFF
@@ -438,7 +465,8 @@ class Accelerator:
             self._armed = None
             raise
         check(results[:armed_results])
-        words = np.concatenate([np.asarray(block, dtype=np.uint32) for block in results[armed_results:]])
+        self._check_events(int(results[-1]))
+        words = np.concatenate([np.asarray(block, dtype=np.uint32) for block in results[armed_results:-1]])
         psums, counts = unpack_tiles(words, each.rows, each.cols, hardware.psum_words)
         blocks = psums.reshape(len(each.row_starts), images, each.rows, each.cols)
         return list(zip(each.row_starts, blocks, strict=True)), counts.reshape(-1, images).sum(axis=0)

@@ -17,12 +17,14 @@ from axft_host.campaign.workload import Prepared
 from axft_host.nn.datasets import DatasetInfo
 from axft_spec.config import ArrayConfig, Preset
 from axft_spec.faults import FaultSpace
+from axft_spec.flipflops import FlipFlopSpace
 from axft_spec.multipliers import ErrorFigures, Part
 
 __all__ = [
     "configs_table",
     "datasets_table",
     "difference_table",
+    "empty_table",
     "explanation_tables",
     "facts_table",
     "inference_facts",
@@ -30,6 +32,7 @@ __all__ = [
     "multipliers_table",
     "outcome_table",
     "paper_notes",
+    "percent",
     "plan_line",
     "summary_facts",
 ]
@@ -41,7 +44,7 @@ Facts = Sequence[tuple[str, str]]
 _TEXT_WIDTH = 8
 
 
-def _table(
+def empty_table(
     *columns: str, left: Iterable[str] = (), fold: Iterable[str] = (), title: str | None = None, dense: bool = False
 ) -> Table:
     """Return an empty table whose columns are right-aligned unless named in `left`.
@@ -79,7 +82,8 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _percent(value: float | None, digits: int = 2) -> str:
+def percent(value: float | None, digits: int = 2) -> str:
+    """Return a fraction as a number of percent; a dash for None."""
     return "-" if value is None else f"{100 * value:.{digits}f}"
 
 
@@ -96,7 +100,7 @@ def facts_table(facts: Facts) -> Table:
 def configs_table(presets: Iterable[Preset]) -> Table:
     """Return the presets: what they are, what they save, how large their fault space is."""
     columns = ("configuration", "width", "multiplier", "array", "energy reduction %", "fault space")
-    table = _table(*columns, left=("configuration", "multiplier"))
+    table = empty_table(*columns, left=("configuration", "multiplier"))
     for preset in presets:
         config = preset.config
         table.add_row(
@@ -104,7 +108,7 @@ def configs_table(presets: Iterable[Preset]) -> Table:
             str(config.width),
             config.multiplier.name,
             f"{config.rows}x{config.cols}",
-            _percent(preset.energy_reduction),
+            percent(preset.energy_reduction),
             f"{FaultSpace(config=config).size:,}",
         )
     return table
@@ -113,7 +117,7 @@ def configs_table(presets: Iterable[Preset]) -> Table:
 def multipliers_table(rows: Iterable[tuple[Part, ErrorFigures]], width: int) -> Table:
     """Return parts of the multiplier family with the error figures computed for `width`-bit operands."""
     columns = ("part", "omit\nA", "omit\nB", "vbreak", "MAE", "WCE", "EP %", "power\nmW", "area\num2", "delay\nns")
-    table = _table(*columns, left=("part",), dense=True, title=f"operands of {width} bits")
+    table = empty_table(*columns, left=("part",), dense=True, title=f"operands of {width} bits")
     for part, errors in rows:
         multiplier = part.multiplier
         table.add_row(
@@ -121,7 +125,7 @@ def multipliers_table(rows: Iterable[tuple[Part, ErrorFigures]], width: int) -> 
             *map(str, (multiplier.omit_a, multiplier.omit_b, multiplier.vbreak)),
             f"{errors.mae:.2f}",
             str(errors.wce),
-            _percent(errors.ep),
+            percent(errors.ep),
             f"{part.power_mw:.3f}",
             f"{part.area_um2:.1f}",
             f"{part.delay_ns:.2f}",
@@ -131,7 +135,7 @@ def multipliers_table(rows: Iterable[tuple[Part, ErrorFigures]], width: int) -> 
 
 def datasets_table(infos: Iterable[DatasetInfo]) -> Table:
     """Return the data sets that have a name, and whether they are there."""
-    table = _table("name", "images", "shape", "what it is", left=("name", "what it is"), fold=("what it is",))
+    table = empty_table("name", "images", "shape", "what it is", left=("name", "what it is"), fold=("what it is",))
     for info in infos:
         images = f"{info.images:,}" if info.available else "not here"
         table.add_row(info.name, images, "x".join(map(str, info.shape)) or "-", info.title)
@@ -148,12 +152,12 @@ def inference_facts(prepared: Prepared, board: str, result: Inference) -> Facts:
         ),
         ("network", _network(network.name, config, network.rounding, network.compensated)),
         ("images", f"{result.images:,} of {prepared.dataset.name}"),
-        ("accuracy", f"{_percent(result.accuracy)} %"),
+        ("accuracy", f"{percent(result.accuracy)} %"),
         (
             "float accuracy",
             "not known (a compiled network)"
             if result.float_accuracy is None
-            else f"{_percent(result.float_accuracy)} %",
+            else f"{percent(result.float_accuracy)} %",
         ),
         ("speed", f"{result.images_per_second:,.0f} images/s ({result.seconds:.2f} s)"),
     ]
@@ -176,7 +180,12 @@ def plan_line(plan: Plan) -> str:
     count = f"{len(faults):,} faults" if len(faults) > 1 else f"fault {faults[0]}"
     if space is not None:
         kinds = " and ".join(kind.value.replace("_", " ") for kind in space.kinds)
-        when = "permanent" if space.schedule is None else "one cycle each"
+        if isinstance(space, FlipFlopSpace):
+            when = f"{_count(space.bits, 'bit')} of {_count(len(space.flip_flops), 'flip-flop')}, in a drawn cycle"
+        else:
+            when = "permanent" if space.schedule is None else f"{_count(space.cycles, 'cycle')} each"
+            if space.bits > 1:
+                when = f"{space.bits} bits ({space.pattern}), {when}"
         count += f" of {space.size:,} (site {plan.site}, {kinds}, {when}; seed {plan.faults.seed})"
     return (
         f"{prepared.config_name} ({config.width} bits, multiplier {config.multiplier.name}) on {plan.board.name}, "
@@ -189,15 +198,15 @@ def outcome_table(summary: Summary) -> Table:
     """Return outcome rates with their intervals, beside the row of the published study if there is one to compare."""
     paper = published_row(summary.provenance)
     level = f"{100 * summary.provenance.confidence:g}% interval"
-    table = _table("outcome", "%", level, *([] if paper is None else ["paper %"]), left=("outcome",))
+    table = empty_table("outcome", "%", level, *([] if paper is None else ["paper %"]), left=("outcome",))
     for name in ("masked", "tolerable", "critical"):
         rate: Interval = getattr(summary, name)
-        interval = f"{_percent(rate.low)} - {_percent(rate.high)}"
+        interval = f"{percent(rate.low)} - {percent(rate.high)}"
         beside = [] if paper is None else [f"{getattr(paper, name):.2f}"]
-        table.add_row(name, _percent(rate.rate), interval, *beside)
+        table.add_row(name, percent(rate.rate), interval, *beside)
     table.add_section()
     for status, share in summary.status_rates.items():
-        table.add_row(status.value if status.value in ("hang", "crash") else status.name, _percent(share))
+        table.add_row(status.value if status.value in ("hang", "crash") else status.name, percent(share))
     return table
 
 
@@ -210,7 +219,9 @@ def summary_facts(summary: Summary) -> Facts:
     if about.space_size is not None:
         drawn += f" of {about.space_size:,}" if summary.faults == about.faults else f", from {about.space_size:,}"
     are, were = ("is", "was") if summary.certain_masked == 1 else ("are", "were")
-    certain = f"{summary.certain_masked:,} of these faults {are} masked with certainty and {were} not simulated"
+    # A device has to show that they are masked; the emulator knows.
+    then = f"and {were} not simulated" if about.backend == "emu" else f"and {were} run all the same"
+    certain = f"{summary.certain_masked:,} of these faults {are} masked with certainty {then}"
     if about.space_certain is not None:
         certain += f"; {about.space_certain:,} of the whole space"
     speed = "-" if summary.seconds is None else f"{summary.seconds:.1f} s, {summary.pairs_per_second or 0:,.0f} pairs/s"
@@ -218,7 +229,7 @@ def summary_facts(summary: Summary) -> Facts:
         ("faults", f"{drawn}, on {_count(summary.images, 'image')} each: {_count(summary.pairs, 'pair')}"),
         ("certain", certain),
         ("activated", f"{_count(summary.activated_faults, 'fault')}, {_count(summary.activated, 'time')}"),
-        ("accuracy", f"{_percent(about.golden_accuracy)} % golden, {_percent(summary.faulty_accuracy)} % under fault"),
+        ("accuracy", f"{percent(about.golden_accuracy)} % golden, {percent(summary.faulty_accuracy)} % under fault"),
         ("intervals", summary.interval_method),
         ("time", speed),
     ]
@@ -260,7 +271,7 @@ def paper_notes(summary: Summary) -> list[str]:
 
 def difference_table(comparison: Comparison) -> Table:
     """Return the first pairs whose outcomes differ."""
-    table = _table("fault", "image", "A", "B", left=("fault", "A", "B"), fold=("fault",))
+    table = empty_table("fault", "image", "A", "B", left=("fault", "A", "B"), fold=("fault",))
     for pair in comparison.first:
         table.add_row(pair.fault, str(pair.image), pair.a, pair.b)
     return table
@@ -281,7 +292,7 @@ def explanation_tables(explanation: Explanation) -> tuple[Table, Table]:
         "images\ndiffer",
     )
     title = f"{explanation.fault}, {'one image' if total == 1 else f'all {total:,} images'}"
-    layers = _table(*columns, left=("layer",), fold=("layer",), title=title, dense=True)
+    layers = empty_table(*columns, left=("layer",), fold=("layer",), title=title, dense=True)
     layers.caption = (
         "activated: how often the fault changed a bit. psums struck: partial sums that the fault itself changed in "
         "this layer. psums differ: those that are not the golden run's, from changed activations too. values: what "
@@ -309,7 +320,7 @@ def explanation_tables(explanation: Explanation) -> tuple[Table, Table]:
         "ratio",
         "outcome",
     )
-    images = _table(*heads, left=("outcome",))
+    images = empty_table(*heads, left=("outcome",))
     images.caption = "prob.: the largest class probability. ratio: faulty over golden."
     for image in explanation.images:
         images.add_row(

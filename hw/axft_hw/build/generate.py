@@ -132,8 +132,8 @@ def generate(hardware: HardwareConfig, out_dir: Path, progress: Callable[[str], 
         tools=tools,
     )
     unfinished = out_dir.parent / f".{out_dir.name}.{secrets.token_hex(4)}"
-    unfinished.mkdir()
     try:
+        unfinished.mkdir()
         for name, content in contents.items():
             (unfinished / name).write_bytes(content)
         manifest.save(unfinished)
@@ -143,6 +143,8 @@ def generate(hardware: HardwareConfig, out_dir: Path, progress: Callable[[str], 
         shutil.rmtree(unfinished, ignore_errors=True)
         if isinstance(error, OSError) and out_dir.exists():
             raise ConfigError(exists_message(out_dir)) from None
+        if isinstance(error, OSError):
+            raise ConfigError(f"output {out_dir} cannot be written: {error.strerror}; name another one") from None
         raise
     return manifest
 

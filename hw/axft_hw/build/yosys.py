@@ -77,4 +77,7 @@ def run_yosys(script: str, inputs: Mapping[str, str], outputs: tuple[str, ...] =
         if done.returncode:
             lines = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()
             raise BackendError(f"yosys failed: {lines[-1]}")
+        missing = [path for path in outputs if not (directory / path).is_file()]
+        if missing:
+            raise BackendError(f"yosys ({' '.join(command)}) has ended without writing {missing[0]}; is it yosys?")
         return done.stdout, {path: (directory / path).read_text(encoding="utf-8") for path in outputs}

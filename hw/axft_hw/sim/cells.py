@@ -7,17 +7,15 @@ from axft_spec.errors import BackendError
 from .ir import Bits, Op, Sig, Step, cut, width_of
 from .values import Writer, ctype, literal, mask, size_of, words
 
-__all__ = ["SUPPORTED", "address_of", "write_op"]
+__all__ = ["address_of", "write_op"]
 
 _BITWISE = {"$and": "&", "$or": "|", "$xor": "^"}
 _ARITHMETIC = {"$add": "+", "$sub": "-", "$mul": "*"}
 _COMPARE = {"$eq": "==", "$ne": "!=", "$lt": "<", "$le": "<=", "$gt": ">", "$ge": ">="}
+_SIGNS = {"$not": "~", "$neg": "0 - ", "$pos": ""}
 _REDUCE = {"$reduce_or", "$reduce_bool", "$reduce_and", "$reduce_xor"}
 _SHIFT = {"$shl", "$shr", "$sshr", "$shift", "$shiftx"}
 _DIVIDE = {"$divfloor", "$modfloor"}
-
-SUPPORTED = frozenset({*_BITWISE, *_ARITHMETIC, *_COMPARE, *_REDUCE, *_SHIFT, *_DIVIDE, "$not", "$neg", "$mux", "$pos"})
-"""Kinds of cells that can be compiled, besides flip-flops, memories and instances."""
 
 
 def write_op(writer: Writer, op: Op) -> None:
@@ -53,29 +51,31 @@ def _narrow(writer: Writer, op: Op) -> str:
     """Return the expression of an operation with up to 64 bits of output."""
     kind, width = op.kind, op.out.width
     signed = bool(op.params.get("A_SIGNED"))
-    if kind == "join":
-        return writer.narrow(op.ports["A"])
     if kind == "read":
         return _read(writer, op)
-    if kind not in SUPPORTED:
-        raise BackendError(f"{op.out.name} is computed by a {kind}, which the compiled model does not support")
-    if kind in _REDUCE:
-        return _reduce(writer, kind, op.ports["A"], width)
-    a = op.ports["A"]
-    if kind == "$mux":
-        return _select(width, writer.narrow(op.ports["S"]), writer.narrow(op.ports["B"]), writer.narrow(a))
-    if kind in ("$not", "$neg"):
-        sign = "~" if kind == "$not" else "0 - "
-        return _trim(width, f"{sign}{writer.extended(a, width, signed)}")
-    if kind == "$pos":
-        return _trim(width, writer.extended(a, width, signed))
-    b = op.ports["B"]
-    if kind in _COMPARE:
-        return _compare(writer, op, a, b, signed)
-    if kind in _SHIFT:
-        return _shift(writer, op, a, b, signed)
-    if kind in _DIVIDE:
-        return _divide(writer, op, a, b, signed)
+    a, b = op.ports["A"], op.ports.get("B", ())
+    if kind == "join":
+        text = writer.narrow(a)
+    elif kind == "$mux":
+        text = _select(writer, width, writer.narrow(op.ports["S"]), writer.narrow(b), writer.narrow(a))
+    elif kind in _REDUCE:
+        text = _reduce(writer, kind, a, width)
+    elif kind in _COMPARE:
+        text = _compare(writer, op, a, b, signed)
+    elif kind in _SHIFT:
+        text = _shift(writer, op, a, b, signed)
+    elif kind in _DIVIDE:
+        text = _divide(writer, op, a, b, signed)
+    elif kind in _SIGNS:
+        text = _trim(width, f"{_SIGNS[kind]}{writer.extended(a, width, signed)}")
+    else:
+        text = _calculate(writer, op, a, b, signed)
+    return text
+
+
+def _calculate(writer: Writer, op: Op, a: Bits, b: Bits, signed: bool) -> str:
+    """Return what C's own operators do."""
+    kind, width = op.kind, op.out.width
     left, right = writer.extended(a, width, signed), writer.extended(b, width, bool(op.params.get("B_SIGNED")))
     if kind in _BITWISE:
         text = f"{left} {_BITWISE[kind]} {right}"
@@ -92,8 +92,22 @@ def _trim(width: int, text: str) -> str:
     return f"({ctype(width)})(({text}) & {literal(mask(width))})"
 
 
-def _select(width: int, condition: str, yes: str, no: str) -> str:
-    return f"({ctype(width)})({condition} ? {yes} : {no})"
+def _select(writer: Writer, width: int, condition: str, yes: str, no: str) -> str:
+    """Return a choice; over lanes, as masks: conditions that all lanes share keep a loop from becoming vector code."""
+    kind = ctype(width)
+    if not writer.looped:
+        return f"({kind})({condition} ? {yes} : {no})"
+    bits = f"({kind})(0 - ({kind}){condition})"
+    if _is_zero(no):
+        return f"({kind})({yes} & {bits})"
+    no = writer.held(no, width)
+    if _is_zero(yes):
+        return f"({kind})({no} & ({kind})(({kind}){condition} - 1))"
+    return f"({kind})({no} ^ (({yes} ^ {no}) & {bits}))"
+
+
+def _is_zero(text: str) -> bool:
+    return text.rpartition(")")[2] == "0"
 
 
 def _read(writer: Writer, op: Op) -> str:
@@ -125,7 +139,9 @@ def _reduce(writer: Writer, kind: str, bits: Bits, width: int) -> str:
             text = writer.narrow(part)
             terms.append(f"({text} ^ {literal(mask(width_of(part)))})" if invert else text)
     if kind == "$reduce_xor":
-        return _parity(writer, terms, max((piece[2] for piece in bits), default=0) if len(terms) > 1 else width_of(bits))
+        return _parity(
+            writer, terms, max((piece[2] for piece in bits), default=0) if len(terms) > 1 else width_of(bits)
+        )
     text = " | ".join(terms) or "0"
     return f"({ctype(width)})(({text}) {'==' if invert else '!='} 0)"
 
@@ -232,12 +248,12 @@ def _select_steps(writer: Writer, steps: list[Step], name: str, width: int, cond
     for step in steps:
         if step.select is None:
             text = _patched(writer, step, name, width)
-            writer.lines.append(f"{name} = {_select(width, condition, text, name) if condition else text};")
+            writer.lines.append(f"{name} = {_select(writer, width, condition, text, name) if condition else text};")
             continue
-        select = [writer.held(writer.narrow(part), 64) for part in _words_of(step.select)]
+        select = [writer.held(writer.narrow(part), width_of(part)) for part in _words_of(step.select)]
         earlier = ""  # some case before this one matches
         for patterns, inner in step.cases:
-            match = _match(select, patterns)
+            match = _match(select, patterns, bits=True)
             here = match
             if earlier:
                 here = f"(({earlier} ^ 1) & {match})" if match != "1" else f"({earlier} ^ 1)"
@@ -259,7 +275,7 @@ def _branch_steps(writer: Writer, steps: list[Step], name: str, out: Sig) -> Non
             else:
                 _patch_words(writer, step, name)
             continue
-        select = [writer.held(writer.narrow(part), 64) for part in _words_of(step.select)]
+        select = [writer.held(writer.narrow(part), width_of(part)) for part in _words_of(step.select)]
         plain = all("-" not in pattern for patterns, _ in step.cases for pattern in patterns)
         if len(step.cases) > 3 and len(select) == 1 and plain:
             _branch_table(writer, step, select[0], name, out)
@@ -297,8 +313,11 @@ def _words_of(bits: Bits) -> list[Bits]:
     return [cut(bits, start, min(64, total - start)) for start in range(0, total, 64)]
 
 
-def _match(select: list[str], patterns: tuple[str, ...]) -> str:
-    """Return the condition that one of the patterns matches; no pattern at all matches everything."""
+def _match(select: list[str], patterns: tuple[str, ...], *, bits: bool = False) -> str:
+    """Return the condition that one of the patterns matches; no pattern at all matches everything.
+
+    With `bits`, what depends on one bit is that bit and no comparison.
+    """
     if not patterns:
         return "1"
     terms = []
@@ -310,7 +329,11 @@ def _match(select: list[str], patterns: tuple[str, ...]) -> str:
             here = care >> 64 * index & mask(64)
             size = min(64, len(pattern) - 64 * index)
             wanted = literal(value >> 64 * index & mask(64))
-            if here == mask(size):
+            if bits and here and not here & here - 1:
+                shift = here.bit_length() - 1
+                bit = f"({name} >> {shift} & 1)" if size > 1 else name
+                parts.append(f"({bit} ^ 1)" if wanted == "0" else bit)
+            elif here == mask(size):
                 parts.append(f"({name} == {wanted})")
             elif here:
                 parts.append(f"(({name} & {literal(here)}) == {wanted})")
@@ -323,7 +346,7 @@ def _match(select: list[str], patterns: tuple[str, ...]) -> str:
 def _patch_words(writer: Writer, step: Step, name: str) -> None:
     """Write an assignment to some bits of a wide local."""
     first, have = step.first, width_of(step.value)
-    if first == 0 and have % 64 == 0 or any(run for _, _, run in writer.segments(step.value)):
+    if (first == 0 and have % 64 == 0) or any(run for _, _, run in writer.segments(step.value)):
         value = writer.wide(step.value, words(have))
         writer.lines.append(f"axft_patch({name}, {first}, {value}, {have});")
         return
@@ -356,7 +379,9 @@ def _wide(writer: Writer, op: Op, name: str) -> None:
         assert op.store is not None
         addr = address_of(writer, op.ports["ADDR"])
         lane = "[i]" if writer.looped else ""
-        writer.lines.append(f"if ({addr} < {op.store.depth}) memcpy({name}, m->{op.store.field}{lane}[{addr}], {8 * count});")
+        writer.lines.append(
+            f"if ({addr} < {op.store.depth}) memcpy({name}, m->{op.store.field}{lane}[{addr}], {8 * count});"
+        )
         writer.lines.append(f"else memset({name}, 0, {8 * count});")
     elif kind == "$mux":
         yes, no = writer.wide(op.ports["B"], count), writer.wide(op.ports["A"], count)

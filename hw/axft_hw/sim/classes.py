@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from axft_spec.errors import BackendError
 
 from .ir import Bits, FlipFlop, Gather, Lane, Op, Port, ReadPort, Sig, Step, Store, Unit, WritePort, cut, join, width_of
-from .netlist import Assign, Cell, Module, Netlist, Spec, Switch
+from .netlist import IGNORED, Assign, Cell, Module, Netlist, Spec, Switch
 
 __all__ = ["Design", "choose_classes", "flatten"]
 
 _FEWEST_LANES = 4
-_IGNORED = {"$print", "$check", "$scopeinfo"}  # no influence on any signal
 
 
 @dataclass(slots=True, eq=False)
@@ -41,7 +40,7 @@ class _Scope:
 def choose_classes(netlist: Netlist, refused: frozenset[str]) -> set[str]:
     """Return the classes that are worth a loop: those that make the C text smallest.
 
-    A class that holds many equal instances of another (a row of PEs) is better taken apart, and the inner one looped over.
+    A class that holds many equal instances of another (a row of PEs) is better taken apart; the inner one is the loop.
     """
     counts = _count(netlist)
     own: dict[str, int] = {}
@@ -161,7 +160,7 @@ class _Flattener:
                 self.drive(scope, str(cell.ports["Q"][0][0]), "state")
             elif cell.kind == "$memrd_v2":
                 self.drive(scope, str(cell.ports["DATA"][0][0]), "state" if cell.params["CLK_ENABLE"] else "comb")
-            elif cell.kind not in _IGNORED and "Y" in cell.ports and cell.ports["Y"]:
+            elif cell.kind not in IGNORED and "Y" in cell.ports and cell.ports["Y"]:
                 self.drive(scope, str(cell.ports["Y"][0][0]), "comb")
 
     def drive(self, scope: _Scope, name: str, kind: str) -> None:
@@ -239,7 +238,11 @@ class _Flattener:
                     after = first + width
                     total = width_of(value)
                     value = join(
-                        (*cut(value, 0, first), *self.bits(scope, step.value), *cut(value, after, max(total - after, 0)))
+                        (
+                            *cut(value, 0, first),
+                            *self.bits(scope, step.value),
+                            *cut(value, after, max(total - after, 0)),
+                        )
                     )
                 return value
         raise BackendError(f"nothing drives {scope.path}{name.removeprefix(chr(92))}")
@@ -291,7 +294,7 @@ class _Flattener:
             addr, data, enable = (self.bits(scope, cell.ports[port]) for port in ("ADDR", "DATA", "EN"))
             stores[str(cell.params["MEMID"])].writes.append(WritePort(addr, data, enable))
         for cell in module.cells:
-            if cell.kind[0] == "@" or cell.kind in _IGNORED or cell.kind == "$memwr_v2":
+            if cell.kind[0] == "@" or cell.kind in IGNORED or cell.kind == "$memwr_v2":
                 continue
             if cell.kind == "$dff":
                 self.check_clock(scope, cell)
@@ -300,8 +303,6 @@ class _Flattener:
                 unit.flip_flops.append(FlipFlop(sig, module.wires[name].init or 0, self.bits(scope, cell.ports["D"])))
             elif cell.kind == "$memrd_v2":
                 self.read_port(scope, cell, stores[str(cell.params["MEMID"])])
-            elif cell.kind[0] != "$" or "Y" not in cell.ports:
-                raise BackendError(f"cell {scope.path}{cell.name} is a {cell.kind}: not supported by the compiled model")
             elif cell.ports["Y"]:
                 out = self.own(scope, str(cell.ports["Y"][0][0]))
                 ports = {name: self.bits(scope, spec) for name, spec in cell.ports.items() if name != "Y"}
@@ -337,13 +338,17 @@ class _Flattener:
             scope.unit.ops.append(Op("read", sig, {"ADDR": addr}, store=store))
             return
         self.check_clock(scope, cell)
+        if sig.name[len(scope.path)] == "$":  # no signal is just this register
+            sig.name = f"{store.name}.read_{len(store.reads)}"
         enable = self.bits(scope, cell.ports["EN"])
         store.reads.append(ReadPort(sig, addr, enable, int(cell.params["TRANSPARENCY_MASK"])))
 
     def check_clock(self, scope: _Scope, cell: Cell) -> None:
         if not cell.params["CLK_POLARITY"]:
-            raise BackendError(f"{scope.path}{cell.name} acts on the falling edge; the compiled model knows the rising one")
-        self.clocks.add((scope.unit.index, self.bits(scope, cell.ports["CLK"])))  # type: ignore[arg-type]
+            raise BackendError(
+                f"{scope.path}{cell.name} acts on the falling edge; the compiled model knows the rising one"
+            )
+        self.clocks.add(self.bits(scope, cell.ports["CLK"]))
 
     def gather(self, kind: str) -> None:
         """Create the gathering of every input of a class from the instances' surroundings."""
@@ -364,13 +369,12 @@ class _Flattener:
     def clock(self) -> str:
         """Return the name of the one clock, after checking that there is only one and that it is a port."""
         names = set()
-        for index, bits in self.clocks:  # type: ignore[misc]
-            sig = bits[0][0] if bits else None  # type: ignore[index]
+        shared = {id(gather.out): gather.uniform or () for unit in self.units for gather in unit.gathers}
+        for bits in self.clocks:
+            sig = bits[0][0] if bits else None
             if sig is not None and sig.kind == "gathered":
-                for gather in self.units[index].gathers:  # type: ignore[call-overload]
-                    if gather.out is sig:
-                        bits = gather.uniform or ()
-                sig = bits[0][0] if bits else None  # type: ignore[index]
+                outside = shared[id(sig)]
+                sig = outside[0][0] if outside else None
             if sig is None or sig.kind != "input":
                 raise BackendError("a flip-flop's clock is no input of the design: one clock domain is supported")
             names.add(sig.name)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from axft_spec.errors import BackendError
 
-__all__ = ["FLAGS", "cache_directory", "compile_c", "find_compiler", "load"]
+__all__ = ["FLAGS", "cache_directory", "compile_c", "compiler_identity", "find_compiler", "load"]
 
 FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fwrapv", "-shared", "-fPIC", "-fvisibility=hidden", "-w")
 """For the machine itself: what is built is never meant for another one."""
@@ -40,7 +40,10 @@ def find_compiler() -> tuple[str, ...]:
     """
     named = os.environ.get("CC")
     if named:
-        command = tuple(shlex.split(named))
+        try:
+            command = tuple(shlex.split(named))
+        except ValueError as error:
+            raise BackendError(f"$CC cannot be read as a command: {named!r} ({error}); correct or unset it") from None
         if not command or shutil.which(command[0]) is None:
             raise BackendError(f"$CC names the C compiler {named!r}, which is not there; correct or unset it")
         return command
@@ -55,7 +58,9 @@ def find_compiler() -> tuple[str, ...]:
     )
 
 
-def compile_c(text: str, *, compiler: tuple[str, ...] | None = None, flags: tuple[str, ...] = FLAGS, salt: str = "") -> Path:
+def compile_c(
+    text: str, *, compiler: tuple[str, ...] | None = None, flags: tuple[str, ...] = FLAGS, salt: str = ""
+) -> Path:
     """Return the library compiled from C text, from the cache if it is there.
 
     Builders may run at the same time: each writes a name of its own, and the last one to finish replaces equal content.
@@ -77,7 +82,7 @@ def compile_c(text: str, *, compiler: tuple[str, ...] | None = None, flags: tupl
         If the compiler is missing or fails; the message has its first error line and the place of the whole log.
     """
     command = compiler or find_compiler()
-    identity = "\0".join((text, salt, *command, *flags, _version(command), _processor()))
+    identity = "\0".join((text, salt, *flags, compiler_identity(command)))
     key = hashlib.sha256(identity.encode()).hexdigest()
     directory = cache_directory()
     try:
@@ -85,11 +90,27 @@ def compile_c(text: str, *, compiler: tuple[str, ...] | None = None, flags: tupl
     except OSError as error:
         raise BackendError(f"cannot keep compiled models in {directory}: {error.strerror}; set AXFT_CACHE") from error
     for path in directory.glob(f"{key}-*.so"):
-        if _digest(path) == path.stem.partition("-")[2]:
-            return path
+        # Another process may take a damaged one away at the same time.
         with contextlib.suppress(OSError):
-            path.unlink()  # damaged
-    return _build(text, command, flags, directory, key)
+            if _digest(path) == path.stem.partition("-")[2]:
+                return path
+            path.unlink()
+    try:
+        return _build(text, command, flags, directory, key)
+    except OSError as error:
+        raise BackendError(f"cannot keep compiled models in {directory}: {error.strerror}; set AXFT_CACHE") from error
+
+
+def compiler_identity(command: tuple[str, ...] | None = None) -> str:
+    """Return what compiled code depends on besides its text and the flags: the compiler, and this machine's processor.
+
+    Raises
+    ------
+    BackendError
+        If there is no compiler.
+    """
+    command = command or find_compiler()
+    return "\0".join((*command, _version(command), _processor()))
 
 
 def _build(text: str, command: tuple[str, ...], flags: tuple[str, ...], directory: Path, key: str) -> Path:
@@ -133,10 +154,23 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
     except OSError:
         return platform.machine() + platform.processor()
-    return platform.machine() + "".join(line for line in lines if line.startswith(("model", "flags", "Features", "CPU")))
+    return platform.machine() + "".join(
+        line for line in lines if line.startswith(("model", "flags", "Features", "CPU"))
+    )
 
 
 @lru_cache
 def load(path: Path) -> ctypes.CDLL:
-    """Return a library, loaded once."""
-    return ctypes.CDLL(str(path))
+    """Return a library, loaded once.
+
+    Raises
+    ------
+    BackendError
+        If the system does not load it, as from a directory where nothing may be executed.
+    """
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise BackendError(
+            f"the compiled model {path} cannot be loaded: {error}; set AXFT_CACHE to another directory"
+        ) from None

@@ -3,11 +3,12 @@
 A harness is C text that is compiled behind the model, in the same translation unit. It can use:
 
 ``axft_model``
-    The state structure. ``uint64_t cycle`` counts clock edges since reset. Every input port of the design, but its clock,
-    is a member ``in_<name>``, every output port ``out_<name>``: the narrowest of ``uint8_t``, ``uint16_t``, ``uint32_t``
-    and ``uint64_t`` that holds the port, or an array of ``uint64_t``, least significant word first, for more than 64 bits
-    (``__`` joins the parts of a port's path, as in ``in_bus__awaddr``). Bits above a port's width must be written as
-    zeros, and are read as zeros. The synchronous reset of the design is an ordinary input, ``in_rst``.
+    The state structure. ``uint64_t cycle`` counts clock edges since reset. Every input port of the design, but its
+    clock, is a member ``in_<name>``, every output port ``out_<name>``: the narrowest of ``uint8_t``, ``uint16_t``,
+    ``uint32_t`` and ``uint64_t`` that holds the port, or for more than 64 bits an array of ``uint64_t``, least
+    significant word first (``__`` joins the parts of a port's path, as in ``in_bus__awaddr``). Bits above a port's
+    width must be written as zeros, and are read as zeros. The synchronous reset of the design is an ordinary input,
+    ``in_rst``.
 ``void axft_model_reset(axft_model *)``
     Everything to its initial value, memories and the cycle counter too; inputs to zero; no injections.
 ``void axft_model_eval(axft_model *)``
@@ -19,10 +20,11 @@ A harness is C text that is compiled behind the model, in the same translation u
 ``void axft_model_step(axft_model *)``
     eval, then commit.
 ``void axft_model_inject(axft_model *, const axft_injection *table, uint64_t count)``
-    Faults in flip-flops and memories. `table` is sorted by `cycle` and belongs to the caller, who keeps it as long as it
-    is installed. Members of an entry: ``cycle``, ``until``, ``mask``, ``offset``, ``operation``. In the state of clock period
-    ``cycle`` (the value of the cycle counter), before its eval, the bits `mask` of the eight bytes at byte `offset` are
-    inverted once (``AXFT_FLIP``), or cleared (``AXFT_CLEAR``) or set (``AXFT_SET``) in each period until ``until - 1``.
+    Faults in flip-flops and memories. `table` is sorted by `cycle` and belongs to the caller, who keeps it as long as
+    it is installed. Members of an entry: ``cycle``, ``until``, ``mask``, ``offset``, ``operation``, each a
+    ``uint64_t``. In the state of clock period ``cycle`` (the value of the cycle counter), before its eval, the bits
+    `mask` of the eight bytes at byte `offset`, little endian, are inverted once (``AXFT_FLIP``), or cleared
+    (``AXFT_CLEAR``) or set (``AXFT_SET``) in each period until ``until - 1``.
     Entries of the present cycle act when the table is installed.
 
 Offsets of flip-flops and memories are in the state directory (`axft_hw.sim.layout.StateEntry`). What a harness exports
@@ -139,7 +141,7 @@ def _reset(schedule: Schedule) -> Iterator[str]:
         for store in unit.stores:
             if store.init:
                 yield from _contents(store)
-                lanes = "for (int i = 0; i < {}; i++) ".format(unit.padded) if unit.index else ""
+                lanes = f"for (int i = 0; i < {unit.padded}; i++) " if unit.index else ""
                 place = f"m->{store.field}[i]" if unit.index else f"m->{store.field}"
                 body.append(f"{lanes}memcpy({place}, init_{store.field}, sizeof init_{store.field});")
     yield "AXFT_SLOW void axft_model_reset(axft_model *m)\n{"
@@ -182,6 +184,7 @@ def _function(function: Function, number: int) -> Iterator[str]:
     yield from writer.head
     if function.unit.index and writer.lines:
         yield f"for (int i = 0; i < {function.unit.padded}; i++) {{"
+        yield from writer.loads
         yield from writer.lines
         yield "}"
     else:
@@ -217,7 +220,10 @@ def _gather(writer: Writer, gather: Gather) -> None:
         if start + 1 < count and _rule(gather.sources[start], gather.sources[start + 1]):
             rule = _rule(gather.sources[start], gather.sources[start + 1])
             length = 2
-            while start + length < count and _rule(gather.sources[start + length - 1], gather.sources[start + length]) == rule:
+            while (
+                start + length < count
+                and _rule(gather.sources[start + length - 1], gather.sources[start + length]) == rule
+            ):
                 length += 1
             _gather_run(writer, gather, start, length, rule)
         else:
@@ -319,7 +325,8 @@ def _edge(writer: Writer) -> None:
                 for number, (target, data, mask_) in enumerate(writes):
                     if read.transparent >> number & 1:
                         fresh = writer.held(value, 64)
-                        value = f"({addr} == {target} ? ({fresh} & ~{mask_[index]}) | ({data[index]} & {mask_[index]}) : {fresh})"
+                        written = f"({fresh} & ~{mask_[index]}) | ({data[index]} & {mask_[index]})"
+                        value = f"({addr} == {target} ? {written} : {fresh})"
                 writer.lines.append(f"const {ctype(size)} {name}_{index} = {enable} ? {value} : {old};")
                 after.append(f"{old} = {name}_{index};")
         for target, data, mask_ in writes:
@@ -346,5 +353,3 @@ def _edge(writer: Writer) -> None:
 def _parts(bits: Bits) -> list[Bits]:
     total = width_of(bits)
     return [cut(bits, start, min(64, total - start)) for start in range(0, total, 64)]
-
-

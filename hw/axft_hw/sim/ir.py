@@ -28,8 +28,8 @@ __all__ = [
 class Sig:
     """A signal of a unit: one value in each of its lanes.
 
-    `kind` is "input" (a port of the top), "gathered" (an input port of a class), "state" (a flip-flop or the register of
-    a read port) or "comb".
+    `kind` is "input" (a port of the top), "gathered" (an input port of a class), "state" (a flip-flop or the register
+    of a read port) or "comb".
     """
 
     __slots__ = ("base", "field", "function", "kind", "lane", "name", "producer", "unit", "width")

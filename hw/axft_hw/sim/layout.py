@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from .ir import Gather, Lane, Op, Sig, Store, signals
-from .schedule import Schedule
+from .schedule import Function, Schedule
 from .values import ctype, size_of, words
 
 __all__ = ["Field", "Layout", "StateEntry", "lay_out"]
@@ -91,8 +93,8 @@ def lay_out(schedule: Schedule) -> Layout:
     for rank, _, name, declaration, size in sorted(plans, key=lambda plan: plan[:2]):
         if rank == 2:
             offset = -(-offset // _ALIGNMENT) * _ALIGNMENT
-            declaration = f"_Alignas({_ALIGNMENT}) {declaration}"
-        fields.append(Field(name=name, declaration=declaration, size=size, offset=offset))
+        aligned = f"_Alignas({_ALIGNMENT}) " if rank == 2 else ""
+        fields.append(Field(name=name, declaration=aligned + declaration, size=size, offset=offset))
         offset += size
     # Injections read and write eight bytes at once, wherever the bits are.
     size = (offset + 8 + _ALIGNMENT - 1) // _ALIGNMENT * _ALIGNMENT
@@ -115,26 +117,26 @@ def _fields(ops: list[Op], gathers: list[Gather], registers: list[Sig], stores: 
 
 def _mark(schedule: Schedule) -> None:
     """Name the fields: state, gathered inputs, and what one function computes and another reads."""
+    serial = itertools.count(1)
     functions = [*schedule.evaluate, *schedule.commit]
     for number, function in enumerate(functions):
         for node in function.nodes:
             node.out.function = number
-    serial = 0
-
-    def name(sig: Sig) -> None:
-        nonlocal serial
-        if not sig.field:
-            serial += 1
-            sig.field = f"u{sig.unit.index}_{serial}"
-
     for unit in schedule.design.units:
-        for flip_flop in unit.flip_flops:
-            name(flip_flop.sig)
         for store in unit.stores:
-            serial += 1
-            store.field = f"u{unit.index}_{serial}"
-            for read in store.reads:
-                name(read.sig)
+            store.field = f"u{unit.index}_{next(serial)}"
+        for sig in (
+            *(each.sig for each in unit.flip_flops),
+            *(read.sig for store in unit.stores for read in store.reads),
+        ):
+            sig.field = f"u{unit.index}_{next(serial)}"
+    for sig in _outliving(schedule, functions):
+        if not sig.field:
+            sig.field = f"u{sig.unit.index}_{next(serial)}"
+
+
+def _outliving(schedule: Schedule, functions: list[Function]) -> Iterator[Sig]:
+    """Yield gathered inputs, and what one function computes and another reads; some more than once."""
     for number, function in enumerate(functions):
         uniform = {id(each.out): each.uniform for each in function.unit.gathers if each.uniform is not None}
         used = [sig for node in function.nodes for sig in node.inputs()]
@@ -145,14 +147,14 @@ def _mark(schedule: Schedule) -> None:
                 used += signals(uniform[id(sig)] or ())
         for sig in used:
             if sig.base.kind == "comb" and (isinstance(sig, Lane) or sig.function != number):
-                name(sig.base)
+                yield sig.base
         for node in function.nodes:
             if isinstance(node, Gather) and node.uniform is None:
-                name(node.out)
+                yield node.out
     for port in schedule.design.units[0].outputs:
         for sig in signals(port.bits):
             if sig.base.kind == "comb":
-                name(sig.base)
+                yield sig.base
 
 
 def _directory(schedule: Schedule, places: dict[str, int]) -> tuple[StateEntry, ...]:

@@ -236,13 +236,15 @@ class ModelState:
                 raise ConfigError(unknown_name("operation", each.operation, _OPERATIONS))
             until = each.cycle + 1 if each.until is None else each.until
             if each.cycle < 0 or until <= each.cycle:
-                raise ConfigError(f"an injection must begin in cycle 0 or later and end after it, not {each.cycle}..{until}")
+                raise ConfigError(
+                    f"an injection must begin in cycle 0 or later and end after it, not {each.cycle}..{until}"
+                )
             for part in range(0, width, 64):
                 mask = each.mask >> part & (1 << 64) - 1
                 if mask:
                     entries.append((each.cycle, until, mask, offset + part // 8, _OPERATIONS[each.operation]))
         entries.sort(key=lambda entry: entry[0])
-        self._table = (_Entry * len(entries))(*entries)
+        self._table = (_Entry * len(entries))(*(_Entry(*entry) for entry in entries))
         self.model.library.axft_export_inject(self.address, ctypes.addressof(self._table), len(entries))
 
     def _place(self, name: str, word: int) -> tuple[int, int]:
@@ -250,7 +252,9 @@ class ModelState:
             return self.model.ports[name]
         entry = self.model.entry(name)
         if not 0 <= word < entry.depth:
-            raise ConfigError(f"{name} has {entry.depth} words; the address must be between 0 and {entry.depth - 1}, not {word}")
+            raise ConfigError(
+                f"{name} has {entry.depth} words; the address must be between 0 and {entry.depth - 1}, not {word}"
+            )
         return entry.width, entry.offset + word * entry.stride
 
 

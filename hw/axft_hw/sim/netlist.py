@@ -1,7 +1,7 @@
 """The netlist that Amaranth emits: RTLIL text to modules, each class of equal modules parsed once.
 
-Amaranth writes a copy of a module for every instance. Copies differ in their own name, in the order of their ports and in
-the numbers of unnamed ports; here all three are made canonical before a module's text is compared, so that 784 equal
+Amaranth writes a copy of a module for every instance. Copies differ in their own name, in the order of their ports and
+in the numbers of unnamed ports; here all three are made canonical before a module's text is compared, so that 784 equal
 modules cost 784 hashes and one parse.
 """
 
@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from axft_spec.errors import BackendError
 
 __all__ = [
+    "CELLS",
+    "IGNORED",
     "Assign",
     "Cell",
     "Memory",
@@ -100,6 +102,44 @@ class Netlist:
     top: str
     instances: int
 
+
+#: Kinds of cells that can be compiled. What only prints or checks has no influence on any signal, and is left out.
+CELLS = frozenset(
+    [
+        "$not",
+        "$neg",
+        "$pos",
+        "$and",
+        "$or",
+        "$xor",
+        "$add",
+        "$sub",
+        "$mul",
+        "$divfloor",
+        "$modfloor",
+        "$eq",
+        "$ne",
+        "$lt",
+        "$le",
+        "$gt",
+        "$ge",
+        "$shl",
+        "$shr",
+        "$sshr",
+        "$shift",
+        "$shiftx",
+        "$reduce_or",
+        "$reduce_bool",
+        "$reduce_and",
+        "$reduce_xor",
+        "$mux",
+        "$dff",
+        "$memrd_v2",
+        "$memwr_v2",
+        "$meminit_v2",
+    ]
+)
+IGNORED = frozenset({"$print", "$check", "$scopeinfo"})
 
 _MODULE = re.compile(r"^module \\(\S+)\n(.*?)^end$", re.M | re.S)
 _NOISE = re.compile(r"^\s*attribute \\(?!init )\S+ .*\n", re.M)
@@ -219,6 +259,8 @@ def _parse(text: str) -> Module:
 
 def _parse_cell(words: list[str], lines: Iterator[list[str]]) -> Cell:
     cell = Cell(kind=words[1], name=words[2].removeprefix("\\"))
+    if cell.kind[0] != "@" and cell.kind not in CELLS and cell.kind not in IGNORED:
+        raise BackendError(f"cell {cell.name} is a {cell.kind}, which the compiled model does not support")
     for inner in lines:
         if inner[0] == "end":
             return cell
@@ -256,10 +298,9 @@ def _parse_body(body: list[Assign | Switch], lines: Iterator[list[str]], module:
 
 
 def _two_specs(words: list[str], module: Module) -> tuple[Spec, Spec]:
+    split = 2 if words[1][0] == "[" else 1
     if words[0] == "{":
         split = words.index("}") + 1
-    else:
-        split = 2 if len(words) > 1 and words[1][0] == "[" else 1
     return _spec(words[:split], module), _spec(words[split:], module)
 
 

@@ -8,13 +8,29 @@ bits; a circle that is left is a combinational loop.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from axft_spec.errors import BackendError
 
 from .classes import Design, choose_classes, flatten
-from .ir import Bits, FlipFlop, Gather, Op, Port, ReadPort, Sig, Step, Unit, WritePort, cut, join, signals
+from .ir import (
+    Bits,
+    FlipFlop,
+    Gather,
+    Lane,
+    Op,
+    Port,
+    ReadPort,
+    Sig,
+    Step,
+    Unit,
+    WritePort,
+    cut,
+    join,
+    signals,
+    width_of,
+)
 from .netlist import Netlist
 
 __all__ = ["Function", "Schedule", "plan"]
@@ -89,15 +105,19 @@ def _settle(design: Design) -> set[str]:
 
 def _set_producers(design: Design) -> None:
     for unit in design.units:
-        for node in (*unit.ops, *unit.gathers):
-            node.out.producer = node
+        for op in unit.ops:
+            op.out.producer = op
+        for gather in unit.gathers:
+            gather.out.producer = gather
 
 
 def _live(design: Design) -> tuple[list[Node], set[int]]:
     """Return the nodes that something needs, and the ids of those that `eval` needs (the rest waits for the edge)."""
     _set_producers(design)
     top = design.units[0]
-    at_edge = _reach((sig for unit in design.units[1:] for bits in unit.edge_inputs() for sig in signals(bits)), stop=True)
+    at_edge = _reach(
+        (sig for unit in design.units[1:] for bits in unit.edge_inputs() for sig in signals(bits)), stop=True
+    )
     roots = [sig for bits in top.edge_inputs() for sig in signals(bits)]
     roots += [sig for port in top.outputs for sig in signals(port.bits)]
     gathers = [node for node in at_edge if isinstance(node, Gather)]
@@ -167,10 +187,10 @@ def _circle(nodes: list[Node]) -> list[Node]:
     stack: list[int] = []
     on_stack: set[int] = set()
     best: list[int] = []
-    for root in known:
+    for root, start in known.items():
         if root in number:
             continue
-        work = [(root, iter(_before(known[root], known)))]
+        work = [(root, iter(_before(start, known)))]
         number[root] = low[root] = len(number)
         stack.append(root)
         on_stack.add(root)
@@ -190,13 +210,9 @@ def _circle(nodes: list[Node]) -> list[Node]:
                 if work:
                     low[work[-1][0]] = min(low[work[-1][0]], low[key])
                 if low[key] == number[key]:
-                    cycle = []
-                    while True:
-                        other = stack.pop()
-                        on_stack.discard(other)
-                        cycle.append(other)
-                        if other == key:
-                            break
+                    cycle = stack[stack.index(key) :]
+                    del stack[-len(cycle) :]
+                    on_stack.difference_update(cycle)
                     if len(cycle) > 1 or key in _before(known[key], known):
                         best += cycle
                         if any(isinstance(known[each], Gather) for each in cycle):
@@ -270,7 +286,7 @@ def _steps_of_bit(steps: list[Step], bit: int) -> list[Step]:
     return kept
 
 
-def _rewrite(unit: Unit, swap) -> None:  # type: ignore[no-untyped-def]
+def _rewrite(unit: Unit, swap: Callable[[Bits], Bits]) -> None:
     """Apply `swap` to every value of a unit."""
 
     def steps(items: list[Step]) -> None:
@@ -290,14 +306,39 @@ def _rewrite(unit: Unit, swap) -> None:  # type: ignore[no-untyped-def]
     unit.flip_flops = [FlipFlop(each.sig, each.init, swap(each.data)) for each in unit.flip_flops]
     for store in unit.stores:
         store.writes = [WritePort(swap(port.addr), swap(port.data), swap(port.enable)) for port in store.writes]
-        store.reads = [
-            ReadPort(port.sig, swap(port.addr), swap(port.enable), port.transparent) for port in store.reads
-        ]
+        store.reads = [ReadPort(port.sig, swap(port.addr), swap(port.enable), port.transparent) for port in store.reads]
     unit.outputs = [Port(port.name, swap(port.bits)) for port in unit.outputs]
+
+
+def _keep_old_state(design: Design) -> None:
+    """Let `eval` copy what the clock edge of the unit around the classes takes from their registers.
+
+    That unit's edge comes last, when the classes have new state.
+    """
+    top = design.units[0]
+    joined: dict[Bits, Bits] = {}
+
+    def old(bits: Bits) -> Bits:
+        if not any(isinstance(sig, Lane) and sig.base.kind == "state" for sig in signals(bits)):
+            return bits
+        if bits not in joined:
+            copy = Sig(top, width_of(bits), "copy", "comb")
+            top.ops.append(Op("join", copy, {"A": bits}))
+            joined[bits] = ((copy, 0, copy.width),)
+        return joined[bits]
+
+    for flip_flop in top.flip_flops:
+        flip_flop.data = old(flip_flop.data)
+    for store in top.stores:
+        for write in store.writes:
+            write.addr, write.data, write.enable = old(write.addr), old(write.data), old(write.enable)
+        for read in store.reads:
+            read.addr, read.enable = old(read.addr), old(read.enable)
 
 
 def _functions(design: Design, refused: frozenset[str]) -> Schedule:
     """Cut the order into functions."""
+    _keep_old_state(design)
     live, evaluated = _live(design)
     now = [node for node in live if id(node) in evaluated]
     later = [node for node in live if id(node) not in evaluated]

@@ -9,11 +9,12 @@ from importlib import resources
 from typing import Literal
 
 import numpy as np
-from axft_hw.netlist import to_rtlil
-from axft_hw.sim.model import CompiledModel, ModelState, build_text
-from axft_hw.top import Top
 from numpy.typing import NDArray
 
+from axft_hw.netlist import to_rtlil
+from axft_hw.sim.index import recall, remember
+from axft_hw.sim.model import CompiledModel, Injection, ModelState, build_text
+from axft_hw.top import Top
 from axft_spec.errors import BackendError
 from axft_spec.hardware import HardwareConfig
 
@@ -28,6 +29,13 @@ _PORTS = """
 """
 
 _WRITE, _READ, _WAIT = range(3)
+
+_OPERATIONS: dict[str, Literal["flip", "clear", "set"]] = {
+    "flip": "flip",
+    "stuck_at_0": "clear",
+    "stuck_at_1": "set",
+}
+_FOR_EVER = 1 << 62
 _REASONS: tuple[Literal["timeout", "error", "silent", "protocol"], ...] = ("timeout", "error", "silent", "protocol")
 
 
@@ -48,14 +56,19 @@ def harness() -> str:
 
 @lru_cache(maxsize=8)
 def compile_device(hardware: HardwareConfig) -> CompiledModel:
-    """Return the compiled model of a device; one in use is not built again.
+    """Return the compiled model of a device; one in use, or in the cache, is not built again.
 
     Raises
     ------
     BackendError
         If there is no working C compiler.
     """
-    return build_text(to_rtlil(Top(hardware), "axft_top"), harness=harness())
+    known = recall(hardware)
+    if known is not None:
+        return known
+    model = build_text(to_rtlil(Top(hardware), "axft_top"), harness=harness())
+    remember(hardware, model)
+    return model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +201,30 @@ class Simulation:
     def idle(self, cycles: int) -> None:
         """Let clock cycles pass with nothing on the bus."""
         self.model.library.axft_export_idle(self.state.address, cycles)
+
+    def hold(self, name: str, bit: int, kind: str, first_cycle: int) -> None:
+        """Flip one bit of a flip-flop once, or hold it, from a clock cycle on that is counted from now.
+
+        Parameters
+        ----------
+        name : str
+        bit : int
+        kind : str
+            ``flip``, ``stuck_at_0`` or ``stuck_at_1``.
+        first_cycle : int
+
+        Raises
+        ------
+        ConfigError
+            If there is no such bit.
+        """
+        begin = self.cycle + first_cycle
+        until = begin + 1 if kind == "flip" else _FOR_EVER
+        self.state.inject([Injection(name=name, cycle=begin, until=until, mask=1 << bit, operation=_OPERATIONS[kind])])
+
+    def release(self) -> None:
+        """Hold nothing any more."""
+        self.state.inject(())
 
     @property
     def cycle(self) -> int:

@@ -11,9 +11,10 @@ __all__ = ["TABLE_HARNESS", "run_table"]
 
 TABLE_HARNESS = r"""
 typedef struct { uint64_t offset, bytes; } axft_column;
-/* Each cycle: set the inputs from a row of `stimulus`, eval, copy what `outputs` names into a row of `record`, commit. */
+/* Each cycle: inputs from a row of `stimulus`, eval, what `outputs` names into a row of `record`, commit. */
 AXFT_EXPORT void axft_table_run(axft_model *m, uint64_t cycles, uint64_t input_count, const axft_column *inputs,
-                                const uint8_t *stimulus, uint64_t output_count, const axft_column *outputs, uint8_t *record)
+                                const uint8_t *stimulus, uint64_t output_count, const axft_column *outputs,
+                                uint8_t *record)
 {
     for (uint64_t cycle = 0; cycle < cycles; cycle++) {
         for (uint64_t k = 0; k < input_count; k++) {
@@ -40,7 +41,11 @@ def _bytes(width: int) -> int:
 
 
 def run_table(
-    state: ModelState, stimulus: Sequence[Mapping[str, int]], watch: Sequence[str], *, inputs: Sequence[str] | None = None
+    state: ModelState,
+    stimulus: Sequence[Mapping[str, int]],
+    watch: Sequence[str],
+    *,
+    inputs: Sequence[str] | None = None,
 ) -> list[dict[str, int]]:
     """Run a model built with `TABLE_HARNESS` for a cycle per row.
 
@@ -81,10 +86,10 @@ def run_table(
         ctypes.c_void_p(state.address),
         ctypes.c_uint64(len(stimulus)),
         ctypes.c_uint64(len(columns)),
-        (_Column * len(columns))(*columns),
+        (_Column * len(columns))(*(_Column(*column) for column in columns)),
         given,
         ctypes.c_uint64(len(outputs)),
-        (_Column * len(outputs))(*outputs),
+        (_Column * len(outputs))(*(_Column(*column) for column in outputs)),
         record,
     )
     rows = []

@@ -49,6 +49,7 @@ class Writer:
         self.number = number
         self.looped = function.unit.index > 0
         self.head: list[str] = []  # before the loop over the lanes
+        self.loads: list[str] = []  # at the loop's beginning
         self.lines: list[str] = []
         self.names: dict[int, str] = {}
         self.uniform: dict[int, Gather] = {
@@ -69,12 +70,16 @@ class Writer:
             return f"m->in_{sig.name}"
         if isinstance(sig, Lane):
             return f"m->{sig.base.field}[{sig.lane}]"
-        name = self.names.get(id(sig))
-        if name is not None:
-            return name
+        if id(sig) in self.names:
+            return self.names[id(sig)]
         if id(sig) in self.uniform:
             return self.hoist(sig, self.uniform[id(sig)])
-        return f"m->{sig.field}[i]" if self.looped else f"m->{sig.field}"
+        if not self.looped or sig.width > 64:
+            return f"m->{sig.field}[i]" if self.looped else f"m->{sig.field}"
+        # Loaded whether needed or not: a conditional load would keep the loop from becoming vector code.
+        name = self.names[id(sig)] = f"l{len(self.names)}"
+        self.loads.append(f"const {ctype(sig.width)} {name} = m->{sig.field}[i];")
+        return name
 
     def hoist(self, sig: Sig, gather: Gather) -> str:
         """Read an input that is the same for all lanes once, before the loop."""
@@ -129,7 +134,7 @@ class Writer:
         return f"({ctype(width)}){text}"
 
     def extended(self, bits: Bits, width: int, signed: bool) -> str:
-        """Return a value cut or extended to `width` bits; above these, anything may follow in the type if it is signed."""
+        """Return a value cut or extended to `width` bits; if it is signed, its sign fills the type above them too."""
         have = width_of(bits)
         if have >= width:
             return self.narrow(cut(bits, 0, width)) if have > width else self.narrow(bits)
@@ -158,9 +163,9 @@ class Writer:
 
     def wide(self, bits: Bits, count: int, signed: bool = False) -> str:
         """Return a pointer to `count` words that hold a value, extended."""
-        if len(bits) == 1 and bits[0][0] is not None and bits[0][0].width == bits[0][2] > 64:
-            if words(bits[0][2]) == count and not (signed and bits[0][2] % 64):
-                return self.ref(bits[0][0])
+        sig, _, width = bits[0] if len(bits) == 1 else (None, 0, 0)
+        if sig is not None and sig.width == width > 64 and words(width) == count and not (signed and width % 64):
+            return self.ref(sig)
         name = self.fresh()
         self.lines.append(f"uint64_t {name}[{count}];")
         self.fill(name, bits, count, signed)
@@ -178,9 +183,7 @@ class Writer:
                     continue
                 for start in range(0, width_of(segment), 64):
                     part = cut(segment, start, min(64, width_of(segment) - start))
-                    self.lines.append(
-                        f"axft_put({target}, {position + start}, {self.narrow(part)}, {width_of(part)});"
-                    )
+                    self.lines.append(f"axft_put({target}, {position + start}, {self.narrow(part)}, {width_of(part)});")
         else:
             for word in range(count):
                 part = cut(bits, 64 * word, min(64, have - 64 * word)) if have > 64 * word else ()
@@ -189,7 +192,7 @@ class Writer:
             self.lines.append(f"axft_extend({target}, {have}, {count});")
 
     def segments(self, bits: Bits) -> Iterator[tuple[int, Bits, int]]:
-        """Yield (position, pieces, step): runs over lanes with their lane step, and what lies between them with step 0."""
+        """Yield (position, pieces, step): runs over lanes with their lane step, and what lies between with step 0."""
         position = start = 0
         index = begin = 0
         while index < len(bits):
@@ -232,7 +235,8 @@ class Writer:
             self.lines.append(f"axft_pack({target}, {position}, {array}, {len(run)});")
         else:
             self.lines.append(
-                f"for (int k = 0; k < {len(run)}; k++) axft_put({target}, {position} + k * {width}, {element}, {width});"
+                f"for (int k = 0; k < {len(run)}; k++) "
+                f"axft_put({target}, {position} + k * {width}, {element}, {width});"
             )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from axft_host.backends.base import Workload
 from axft_host.backends.certain import CertainMasking
 from axft_host.backends.emulator import Emulator
 from axft_host.nn.network import Dense, Flatten, Network
+from axft_spec.bitsets import PATTERNS
 from axft_spec.config import ArrayConfig
 from axft_spec.faults import FaultKind, FaultSpace, Site, draw_faults, parse_fault
 from axft_spec.lowering import LOWERINGS
@@ -68,6 +71,16 @@ def test_count_of_transient_space_equals_enumeration(lowering: str, part: str) -
         assert certain.count(space) == certain.of(list(space)).sum()
     flips = FaultSpace(config=config, kinds=(FaultKind.FLIP,), schedule=workload.schedule)
     assert certain.count(flips) == certain.of(list(flips)).sum()
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_count_of_several_bits_equals_enumeration(pattern: str) -> None:
+    """Permanent ones are counted PE by PE; the larger space of transient ones is not counted."""
+    workload = small_workload(2, "toeplitz")
+    certain = CertainMasking(workload)
+    space = FaultSpace(config=workload.config, sites=(Site.WEIGHT, Site.PRODUCT), bits=2, pattern=pattern)
+    assert certain.count(space) == certain.of(list(space)).sum() > 0
+    assert certain.count(replace(space, schedule=workload.schedule)) is None
 
 
 def test_count_of_permanent_space_is_exact_by_hand() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from axft_host.campaign.export import fault_rows, fault_table, write_csv
+from axft_host.campaign.export import fault_rows, fault_table, write_csv, write_parquet
 from axft_host.campaign.runner import run_campaign
 from axft_host.campaign.schema import FAULT_COLUMNS
 from axft_spec.errors import StoreError
@@ -70,3 +71,27 @@ def test_export_to_a_missing_directory_is_an_error(result: Path, tmp_path: Path)
     """The reason comes from the system."""
     with pytest.raises(StoreError, match="cannot be written"):
         write_csv(result, tmp_path / "no" / "out.csv")
+
+
+def test_parquet_holds_what_csv_does_and_where_it_comes_from(result: Path, tmp_path: Path) -> None:
+    """Read back by pyarrow; the store's meta data are in the file's own."""
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is of the extra `parquet`")
+    assert write_parquet(result, tmp_path / "out.parquet") == 2
+    read = parquet.read_table(tmp_path / "out.parquet")
+    assert read.to_pydict() == {name: [row[name] for row in fault_rows(result)] for name in FAULT_COLUMNS}
+    assert json.loads(read.schema.metadata[b"axft"])["config_name"] == "8P"
+    with pytest.raises(StoreError, match="exists and is not overwritten"):
+        write_parquet(result, tmp_path / "out.parquet")
+
+
+def test_parquet_without_pyarrow_says_what_to_install(
+    result: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or what to do instead."""
+
+    def missing(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr("importlib.import_module", missing)
+    with pytest.raises(StoreError, match=r"needs pyarrow.*axft-hw\[parquet\].*--csv"):
+        write_parquet(result, tmp_path / "out.parquet")

@@ -5,23 +5,33 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from axft_host.campaign.compare import compare
 from axft_host.campaign.outcome import Status
-from axft_host.campaign.records import FaultRow, Golden, Provenance
-from axft_host.campaign.runner import run_campaign
-from axft_host.campaign.schema import FAULT_COLUMNS, SCHEMA_VERSION
+from axft_host.campaign.records import FaultRow, Golden, Provenance, Session, row_checksum
+from axft_host.campaign.runner import resume_campaign, run_campaign
+from axft_host.campaign.schema import CHECKSUM, FAULT_COLUMNS, SCHEMA_VERSION
 from axft_host.campaign.store import STORE_NAME, ResultStore, _lacks_access, make_result_dir, store_path
+from axft_host.campaign.summary import summarise
 from axft_spec.errors import StoreError
+from axft_spec.faultlist import read_fault_list
 from axft_spec.faults import parse_fault
 from support.small_campaign import small_plan
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "store.md"
+
+STORES = Path(__file__).parents[2] / "data" / "stores"
+
+#: Of the frozen stores: certainly masked faults, activations, masked pairs of 288.
+FROZEN = (9, 6696, 113)
 
 OUTCOMES = np.array([0, 0, 1, 2, 0], dtype=np.uint8)
 
@@ -84,7 +94,7 @@ def test_pandas_reads_the_tables(tmp_path: Path) -> None:
     connection = sqlite3.connect(make_store(tmp_path / STORE_NAME))
     table = pd.read_sql("SELECT * FROM faults", connection)
     connection.close()
-    assert list(table.columns) == list(FAULT_COLUMNS)
+    assert list(table.columns) == [*FAULT_COLUMNS, CHECKSUM]
     first = table.iloc[0]
     # Sites are sorted by name: the first one is that of psum.
     assert (first["site"], first["row"], first["col"], first["bit"], first["n_bits"]) == ("psum", 0, 0, 7, 2)
@@ -141,14 +151,14 @@ def test_path_of_a_store_is_that_of_its_directory_or_its_own(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("version", "advice"),
-    [(SCHEMA_VERSION + 1, "install a newer axft-hw"), (SCHEMA_VERSION - 1, "read it with the axft-hw that wrote it")],
+    [(SCHEMA_VERSION + 1, "install a newer axft-hw: `pip install"), (0, "read it with the axft-hw that wrote it")],
 )
 def test_open_refuses_another_schema_version(tmp_path: Path, version: int, advice: str) -> None:
     """The message says what to do."""
     connection = sqlite3.connect(make_store(tmp_path / STORE_NAME))
     connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
-    message = f"has schema version {version}, this axft-hw reads version {SCHEMA_VERSION}; {advice}"
+    message = f"has schema version {version}, this axft-hw reads versions 1 and 2; {advice}"
     with pytest.raises(StoreError, match=message):
         ResultStore.open(tmp_path)
 
@@ -197,6 +207,124 @@ def test_create_does_not_overwrite(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+# --- what was changed afterwards ----------------------------------------------------------------------------
+
+
+def change(path: Path, statement: str, *, cover_up: bool = False) -> None:
+    """Change a store with another program, which may know how checksums are made."""
+    connection = sqlite3.connect(path)
+    connection.execute(statement)
+    if cover_up:
+        for columns in connection.execute("SELECT * FROM faults").fetchall():
+            mended = (row_checksum(columns[:-1]), columns[0])
+            connection.execute("UPDATE faults SET checksum = ? WHERE idx = ?", mended)
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"UPDATE faults SET {column} = {value} WHERE idx = 0"
+        for column, value in {
+            "activated": 18, "masked": 2, "tolerable": 0, "critical": 2, "correct": 4, "certain": 1, "kind": "'sa1'",
+            "status": "'ok'", "row": 3, "outcomes": "x'0000'", "cycles": 4, "checksum": "'0'",
+            "fault": "replace(fault, '3', '2')",
+        }.items()
+    ],
+)  # fmt: skip
+def test_changed_row_is_noticed(tmp_path: Path, statement: str) -> None:
+    """Whatever column it is in."""
+    path = make_store(tmp_path / STORE_NAME)
+    change(path, statement)
+    with (
+        ResultStore.open(path) as store,
+        pytest.raises(StoreError, match=r"was changed after it was written, or is damaged: row idx 0: it does not"),
+    ):
+        list(store.rows())
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("UPDATE faults SET masked = 4, critical = 0 WHERE idx = 0", r"are \[3, 1, 1\] in its outcomes"),
+        ("UPDATE faults SET masked = 8 WHERE idx = 0", "add up to 10 images, its outcomes do not"),
+        ("UPDATE faults SET status = 'ok' WHERE idx = 0", "status is 'ok' with 3 of 5 images masked"),
+        ("UPDATE faults SET certain = 1 WHERE idx = 0", "certain is 1, but some image was not masked"),
+        ("UPDATE faults SET correct = 6 WHERE idx = 0", "correct is 6"),
+        ("UPDATE faults SET bit = 2 WHERE idx = 0", "bit is 2, where its fault has 7"),
+        ("UPDATE faults SET kind = 'flop' WHERE idx = 0", "kind is 'flop'"),
+        ("UPDATE faults SET fault = 'x' WHERE idx = 0", "Expecting value"),
+        ("DELETE FROM faults WHERE idx = 0", "row idx 1: the row before it, idx 0, is missing"),
+    ],
+)
+def test_row_that_contradicts_itself_is_noticed_whatever_its_checksum(
+    tmp_path: Path, statement: str, message: str
+) -> None:
+    """Stores of version 1 have no checksum; and one can be made again."""
+    path = make_store(tmp_path / STORE_NAME)
+    change(path, statement, cover_up=True)
+    with ResultStore.open(path) as store, pytest.raises(StoreError, match=message):
+        list(store.rows())
+
+
+# --- versions that were ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_store_of_an_earlier_version_opens(version: int, tmp_path: Path) -> None:
+    """A frozen copy, as the version that wrote it has left it: 24 faults of 34P on a 4 x 3 array, 12 images."""
+    shutil.copytree(STORES / f"v{version}", tmp_path / "copy")
+    summary = summarise(tmp_path / "copy")
+    assert (summary.faults, summary.images, summary.certain_masked, summary.activated) == (24, 12, *FROZEN[:2])
+    with ResultStore.open(tmp_path / "copy") as store:
+        assert sum(row.masked for row in store.rows()) == FROZEN[2]
+        assert (store.version, len(store.sessions())) == (version, version - 1)
+        assert store.provenance().config_name == "34P"
+        assert store.provenance().fault_list_digest == read_fault_list(tmp_path / "copy" / "faults.jsonl").digest
+    assert compare(STORES / "v1", tmp_path / "copy").equal
+
+
+def test_campaign_of_version_1_cannot_be_gone_on_with(tmp_path: Path) -> None:
+    """It does not say where its images are; the message says what to do."""
+    shutil.copytree(STORES / "v1", tmp_path / "copy")
+    with pytest.raises(StoreError, match=r"has schema version 1, which can be read, .*inject --fault-list .*faults"):
+        resume_campaign(tmp_path / "copy")
+
+
+# --- sessions -----------------------------------------------------------------------------------------------
+
+
+def test_session_counts_what_it_commits(tmp_path: Path) -> None:
+    """Row by row, so that a kill leaves what was done and how long it took."""
+    began = Session(started_utc="now", first_fault=0, workers="2 processes", host="here", versions={"numpy": "2"})
+    with ResultStore.create(tmp_path / STORE_NAME, provenance(), golden()) as store:
+        store.begin_session(began)
+        store.add(rows()[:1], seconds=1.25)
+        assert store.sessions() == [replace(began, faults=1, seconds=1.25)]
+        store.finish(complete=False, seconds=1.5)
+    with ResultStore.open_to_write(tmp_path) as store:
+        store.begin_session(replace(began, first_fault=1))
+        assert store.meta()["state"] == "running"
+        store.add(rows()[1:])
+        store.finish(complete=True, seconds=2.0)
+        first, second = store.sessions()
+    assert (first.faults, second.faults, second.first_fault) == (1, 1, 1)
+    assert first.ended_utc is not None
+
+
+def test_full_disk_is_an_error_that_keeps_what_was_committed(tmp_path: Path) -> None:
+    """And says how to go on; here, SQLite may not add pages."""
+    with ResultStore.create(tmp_path / STORE_NAME, provenance(), golden()) as store:
+        store.add(rows()[:1])
+        pages = store._one("PRAGMA page_count")
+        store._connection.execute(f"PRAGMA max_page_count = {pages}")
+        many = [replace(rows()[0], index=index) for index in range(1, 2000)]
+        with pytest.raises(StoreError, match=r"disk is full; the faults .* are kept: .*`axft-hw campaign resume "):
+            store.add(many)
+        assert len(store) == 1
+
+
 # --- directories --------------------------------------------------------------------------------------------
 
 
@@ -239,7 +367,8 @@ def test_document_describes_every_key_and_column(tmp_path: Path) -> None:
     result = run_campaign(small_plan(tmp_path, faults={"faults": 4}), tmp_path / "result")
     text = DOCUMENT.read_text(encoding="utf-8")
     with ResultStore.open(result.store) as store:
-        names = [*store.meta(), *FAULT_COLUMNS, "image", "image_id", "label", "prediction"]
+        names = [*store.meta(), *FAULT_COLUMNS, CHECKSUM, "image", "image_id", "label", "prediction"]
+        names += ["session", *Session.__slots__]
     assert [name for name in names if f"`{name}`" not in text] == []
 
 

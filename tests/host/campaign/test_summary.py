@@ -40,6 +40,8 @@ def write(directory: Path, codes: list[list[int]], certain: int = 0, **about: ob
         "physical": None,
         "config": ArrayConfig().to_json(),
         "spec": {"transient": False},
+        "sampling": None,
+        "stopping": None,
     }
     with ResultStore.create(directory / STORE_NAME, Provenance(**(values | about)), golden) as store:
         store.add(rows)

@@ -14,8 +14,9 @@ from axft_host.backends.emulator import Emulator
 from axft_host.campaign.batch import Job
 from axft_host.campaign.blas import one_blas_thread, use_one_blas_thread
 from axft_host.campaign.runner import make_batches
-from axft_host.campaign.workers import Interruption, WorkerPool, default_workers, run_batches_here
-from axft_spec.errors import BackendError
+from axft_host.campaign.workers import ATTEMPTS, Interruption, WorkerPool, default_workers, run_batches_here
+from axft_spec.errors import BackendError, FaultError
+from axft_spec.faults import parse_fault
 from support.small_campaign import small_plan
 
 
@@ -85,21 +86,59 @@ def test_pool_stops_after_the_batches_in_hand(tmp_path: Path) -> None:
     assert 5 <= len(indices) < len(singles)
 
 
-def test_dead_worker_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
-    """As when the system takes its memory away."""
+def test_dead_workers_are_replaced(tmp_path: Path) -> None:
+    """All of them, before and during the batches; every row still comes once, in order."""
     job, batches = small_job(tmp_path)
-    pool = WorkerPool(job, 2)
+    singles = [[entry] for batch in batches for entry in batch]
+    pool, indices = WorkerPool(job, 2), []
     try:
         for process in pool.processes:
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
+        with Interruption(lambda: None) as stop:
+            for rows in pool.run(singles, stop, lambda pairs: None):
+                indices += [row.index for row in rows]
+                if len(indices) == 60:
+                    assert pool.processes[0].pid is not None
+                    os.kill(pool.processes[0].pid, signal.SIGKILL)
+    finally:
+        pool.close()
+    assert indices == list(range(192))
+
+
+class Deadly:
+    """Kills the process that unpickles it."""
+
+    def __reduce__(self) -> tuple[object, tuple[int]]:
+        return os._exit, (9,)
+
+
+def test_faults_that_kill_every_worker_are_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    """As when one batch needs more memory than there is; those before it are done."""
+    job, batches = small_job(tmp_path)
+    pool, done = WorkerPool(job, 1), []
+    try:
         with (
-            pytest.raises(BackendError, match=r"worker processes died .*; try fewer --workers"),
+            pytest.raises(BackendError, match=rf"died, {ATTEMPTS} times in a row \(exit code 9; .*: resume with fewer"),
             Interruption(lambda: None) as stop,
         ):
-            list(pool.run(batches, stop, lambda pairs: None))
+            for rows in pool.run([batches[0], [Deadly()], *batches[1:]], stop, lambda pairs: None):
+                done += [row.index for row in rows]
     finally:
         pool.close(kill=True)
+    assert done == [index for index, _ in batches[0]]
+
+
+def test_error_of_a_worker_comes_with_its_traceback(tmp_path: Path) -> None:
+    """That of the process it happened in."""
+    job, _ = small_job(tmp_path)
+    pool = WorkerPool(job, 2)
+    try:
+        with pytest.raises(FaultError, match="row must be between") as caught, Interruption(lambda: None) as stop:
+            list(pool.run([[(0, parse_fault("weight:r40:c0:b0:sa1"))]], stop, lambda pairs: None))
+    finally:
+        pool.close(kill=True)
+    assert "in run" in str(caught.value.__cause__)
 
 
 def test_worker_that_cannot_load_its_job_is_an_error(tmp_path: Path) -> None:

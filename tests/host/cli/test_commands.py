@@ -241,6 +241,16 @@ def test_simulated_pairs_leave_out_the_certainly_masked(run_json: RunJson, run: 
     assert re.search(r"[\d,]+ pairs/s, [\d,]+ simulated/s", run(f"{INJECT} --faults 100 --out s").stdout)
 
 
+def test_several_bits_and_sites_are_drawn_together(run_json: RunJson, place: Path) -> None:
+    """Two bits anywhere at two sites of one PE: of 8 and 24 of them."""
+    value = run_json(f"{INJECT} --site weight,psum --bits 2 --pattern pe --kind flip --faults 40 --out r")
+    assert (value["site"], value["fault_space"]) == ("mixed", 32 * 31 // 2 * 12)
+    faults = read_fault_list(place / "r" / "faults.jsonl").faults
+    assert {len(fault.sites) for fault in faults} == {2}
+    assert run_json(f"{INJECT} --fault-list r/faults.jsonl --out s")["outcomes"] == value["outcomes"]
+    assert run_json("diff r s")["equal"] is True
+
+
 def test_margin_and_confidence_decide_the_number_and_the_intervals(run_json: RunJson) -> None:
     """192 faults, 10%, 90%: n = 192 / (1 + 0.01 x 191 / (1.6449^2 / 4)) = 50.2."""
     value = run_json(f"{INJECT} --margin 0.1 --confidence 0.9 --out r")

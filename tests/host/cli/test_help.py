@@ -46,7 +46,8 @@ def test_all_commands_are_there() -> None:
     names = {" ".join(path) for path in commands()}
     assert names == {
         *("configs", "multipliers", "data", "data fetch", "data export", "compile", "infer", "faults", "inject"),
-        *("diff", "export"),
+        *("diff", "export", "report", "generate", "campaign"),
+        *(f"campaign {name}" for name in ("check", "run", "resume", "status", "list", "export", "diff", "report")),
     }
 
 

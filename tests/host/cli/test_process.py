@@ -88,7 +88,10 @@ def test_second_interrupt_says_where_the_faults_are_kept(place: Path) -> None:
     assert process.returncode == 130, stderr
     if not stdout:  # otherwise the first one had ended the campaign before the second came
         last = stderr.splitlines()[-1]
-        assert last == "Error: interrupted: the faults that are done are kept in r/campaign.sqlite"
+        assert last == (
+            "Error: interrupted: the faults that are done are kept in r/campaign.sqlite; "
+            "`axft-hw campaign resume r` goes on"
+        )
     assert faults_done(place) > 0
 
 

@@ -1,0 +1,131 @@
+"""Runs the runs of a campaign one after another, and goes on with those that were interrupted or killed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axft_host.campaign.batch import Job
+from axft_host.campaign.directory import create_campaign_dir, is_complete, read_campaign_dir
+from axft_host.campaign.locking import locked
+from axft_host.campaign.plan import Plan, plan_campaign
+from axft_host.campaign.runner import FAULT_LIST_NAME, Progress, resume_campaign, run_campaign
+from axft_host.campaign.spec import CampaignSpec, Run
+from axft_host.campaign.stopping import fractions_of
+from axft_host.campaign.store import STORE_NAME, ResultStore
+from axft_host.campaign.workers import Pool
+from axft_spec.errors import StoreError
+
+__all__ = ["CampaignResult", "Watcher", "resume_runs", "run_spec"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignResult:
+    """Where a campaign is, and whether all of its runs are complete."""
+
+    directory: Path
+    complete: bool
+
+
+class Watcher(Protocol):
+    """Is told which run begins, and shows its progress."""
+
+    def planned(self, run: Run, number: int, total: int, plan: Plan) -> None:
+        """Say that a run begins; it is that number, from 1, of so many."""
+
+    def resumed(self, run: Run, number: int, total: int) -> None:
+        """Say that a run that had begun goes on."""
+
+    def progress(self) -> Progress:
+        """Return what is told how the run gets on."""
+
+
+def run_spec(
+    spec: CampaignSpec,
+    text: str,
+    out: Path | None,
+    watcher: Watcher,
+    *,
+    workers: int | None = None,
+    cluster: Callable[[Job], Pool] | None = None,
+) -> CampaignResult:
+    """Run a campaign and leave its results in a directory of its own.
+
+    Parameters
+    ----------
+    spec : CampaignSpec
+    text : str
+        Of its file.
+    out : Path or None
+        The directory, which must not exist; None for a new name under ``axft-results``.
+    watcher : Watcher
+    workers : int or None
+    cluster : callable or None
+        As for `axft_host.campaign.runner.run_campaign`.
+
+    Raises
+    ------
+    AxftError
+        As `axft_host.campaign.runner.run_campaign`; what was done until then stays.
+    """
+    return resume_runs(create_campaign_dir(spec, text, out), watcher, workers=workers, cluster=cluster)
+
+
+def resume_runs(
+    directory: Path,
+    watcher: Watcher,
+    *,
+    workers: int | None = None,
+    cluster: Callable[[Job], Pool] | None = None,
+) -> CampaignResult:
+    """Run what is missing of a campaign; nothing of what is done runs again.
+
+    Raises
+    ------
+    StoreError
+        If another process runs it.
+    AxftError
+        As `run_spec`.
+    """
+    with locked(directory):
+        runs = read_campaign_dir(directory).runs(workers=workers)
+        for number, run in enumerate(runs, start=1):
+            place = directory / run.name
+            if is_complete(place):
+                continue
+            if (place / STORE_NAME).is_file():
+                watcher.resumed(run, number, len(runs))
+                result = resume_campaign(place, watcher.progress(), workers=workers, cluster=cluster)
+            else:
+                _clear(place)
+                shares = None if run.pilot is None else _shares(directory / run.pilot)
+                plan = plan_campaign(run.options, pilot_shares=shares)
+                watcher.planned(run, number, len(runs), plan)
+                result = run_campaign(plan, place, watcher.progress(), cluster=cluster)
+            if not result.complete:
+                return CampaignResult(directory=directory, complete=False)
+    return CampaignResult(directory=directory, complete=True)
+
+
+def _shares(pilot: Path) -> NDArray[np.float64]:
+    """Return what came of a pilot: the shares of its images in each class, fault by fault."""
+    with ResultStore.open(pilot) as store:
+        images = len(store.golden().labels)
+        shares = [list(fractions_of(row, images).values()) for row in store.rows()]
+    return np.array(shares, dtype=np.float64).reshape(len(shares), -1)
+
+
+def _clear(place: Path) -> None:
+    """Take away what a kill has left of a run that had no store yet, and nothing else."""
+    if not place.exists():
+        return
+    for path in place.iterdir():
+        if path.name != FAULT_LIST_NAME and not path.name.startswith(f".{STORE_NAME}."):
+            raise StoreError(f"{place} holds {path.name}, which is no part of a campaign; move it away")
+        path.unlink()
+    place.rmdir()

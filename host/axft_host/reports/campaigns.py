@@ -1,0 +1,128 @@
+"""Tables of campaigns for the terminal: what they will do, how far they are, what came of their runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table
+
+from axft_host.campaign.directory import RunState
+from axft_host.campaign.forecast import Forecast
+from axft_host.campaign.summary import Summary
+from axft_host.reports.tables import empty_table, percent
+
+__all__ = ["campaign_table", "duration", "forecast_facts", "forecast_table", "list_table", "state_table"]
+
+#: How many strata of a run are listed.
+_SHOWN = 12
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time for people: seconds, minutes or hours."""
+    if seconds is None:
+        return "-"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s" if seconds >= 9.95 else f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def forecast_table(found: Iterable[Forecast]) -> Table:
+    """Return what the runs of a campaign will do."""
+    columns = ("run", "fault space", "certainly\nmasked", "faults", "listed, to\nsimulate", "images", "pairs", "time")
+    table = empty_table(*columns, left=("run",), fold=("run",), dense=True)
+    for one in found:
+        table.add_row(
+            one.name,
+            "-" if one.fault_space is None else f"{one.fault_space:,}",
+            "-" if one.certain is None else f"{one.certain:,}",
+            f"{one.faults:,}",
+            f"{one.simulated:,}",
+            f"{one.images:,}",
+            f"{one.pairs:,}",
+            duration(one.seconds),
+        )
+    return table
+
+
+def forecast_facts(found: Sequence[Forecast]) -> list[str]:
+    """Return what stands below the table: the whole time, where it comes from, and the strata."""
+    workers = max(one.workers for one in found)
+    total = sum(one.seconds for one in found)
+    facts = [
+        f"{len(found)} run{'s' if len(found) > 1 else ''}, {sum(one.pairs for one in found):,} pairs, about "
+        f"{duration(total)} on {workers} process{'es' if workers > 1 else ''}; measured on this machine on the first "
+        f"faults of each run, and taken to be shared evenly"
+    ]
+    plain = [one for one in found if not one.named_strata]
+    if any(one.certain is not None for one in plain):
+        facts.append("strata: certainly masked faults, counted exactly, and all others, sampled")
+    if any(one.certain is None and one.fault_space is not None for one in plain):
+        facts.append("strata: where certainly masked faults are not counted (-), one of all faults")
+    for one in found:
+        if one.named_strata:
+            strata = [f"{name} ({size:,})" for name, size in one.strata.items()]
+            shown = ", ".join(strata[:_SHOWN]) + (f" and {len(strata) - _SHOWN} more" if len(strata) > _SHOWN else "")
+            facts.append(f"strata of {one.name}: {shown}")
+    return facts
+
+
+def state_table(states: Iterable[RunState]) -> Table:
+    """Return how far the runs of a campaign are."""
+    columns = ("run", "state", "faults", "listed", "%", "images", "faults/s", "left", "sessions", "time")
+    table = empty_table(*columns, left=("run", "state"), fold=("run",), dense=True)
+    for one in states:
+        share = None if not one.listed else (one.faults or 0) / one.listed
+        table.add_row(
+            one.name,
+            one.state if one.stopped_at is None else f"{one.state} (stopping rule)",
+            "-" if one.faults is None else f"{one.faults:,}",
+            "-" if one.listed is None else f"{one.listed:,}",
+            percent(share, 1),
+            "-" if one.images is None else f"{one.images:,}",
+            "-" if one.faults_per_second is None else f"{one.faults_per_second:.1f}",
+            duration(one.seconds_left),
+            str(one.sessions or "-"),
+            duration(one.seconds),
+        )
+    return table
+
+
+def list_table(found: Iterable[tuple[str, Sequence[RunState]]]) -> Table:
+    """Return the campaigns and results of a directory, one line each."""
+    table = empty_table(
+        "directory", "created", "runs", "complete", "faults", "listed", "state", left=("directory", "created", "state"),
+        fold=("directory",),
+    )  # fmt: skip
+    for directory, states in found:
+        names = {one.state for one in states}
+        table.add_row(
+            directory,
+            min((one.created_utc for one in states if one.created_utc), default="-"),
+            str(len(states)),
+            str(sum(one.state == "complete" for one in states)),
+            f"{sum(one.faults or 0 for one in states):,}",
+            f"{sum(one.listed or 0 for one in states):,}",
+            next((name for name in ("running", "killed", "interrupted", "waiting") if name in names), "complete"),
+        )
+    return table
+
+
+def campaign_table(found: Iterable[tuple[str, Summary | None]]) -> Table:
+    """Return what came of the runs of a campaign: rates in percent, with their intervals."""
+    columns = ("run", "faults", "images", "masked %", "tolerable %", "critical %", "accuracy\ngolden", "under\nfault")
+    table = empty_table(*columns, left=("run",), fold=("run",), dense=True)
+    for name, summary in found:
+        if summary is None:
+            table.add_row(name, "0", *["-"] * 6)
+            continue
+        rates = [summary.masked, summary.tolerable, summary.critical]
+        table.add_row(
+            name,
+            f"{summary.faults:,}",
+            f"{summary.images:,}",
+            *(f"{percent(rate.rate)}\n({percent(rate.low)} - {percent(rate.high)})" for rate in rates),
+            percent(summary.provenance.golden_accuracy),
+            percent(summary.faulty_accuracy),
+        )
+    return table
