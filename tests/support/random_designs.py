@@ -60,6 +60,7 @@ class _Expressions:
         return value[self.below(len(value))] if len(value) else Const(1, 1)
 
     def make(self) -> Value:
+        # Parts are of `Cat`: past the end of what is or was signed, Amaranth's simulator and its netlist disagree.
         a, b = self.pick(), self.pick()
         choices: list[Any] = [
             lambda: a + b,
@@ -89,8 +90,8 @@ class _Expressions:
             lambda: a.as_signed() if len(a) else a,
             a.as_unsigned,
             lambda: a.replicate(1 + self.below(4)),
-            lambda: a.bit_select(self.narrow(), 1 + self.below(min(max(len(a), 1), 70))) if len(a) else a,
-            lambda: a.word_select(self.narrow(), 1 + self.below(min(max(len(a), 1), 9))) if len(a) else a,
+            lambda: Cat(a).bit_select(self.narrow(), 1 + self.below(min(len(a), 70))) if len(a) else a,
+            lambda: Cat(a).word_select(self.narrow(), 1 + self.below(min(len(a), 9))) if len(a) else a,
             lambda: Value.cast(Array([self.pick() for _ in range(2 + self.below(6))])[self.narrow()]),
             lambda: a.rotate_left(self.below(len(a))) if len(a) else a,
             lambda: self.short(a, 1 + self.below(90)),

@@ -180,6 +180,7 @@ def _exact(writer: Writer, bits: Bits, width: int, signed: bool) -> str:
 
 
 def _shift(writer: Writer, op: Op, a: Bits, b: Bits, signed: bool) -> str:
+    """Return a shift. What is signed is extended to the output, but only ``$sshr`` shifts its sign in, as in Yosys."""
     if op.params.get("B_SIGNED"):
         raise BackendError(f"{op.out.name} is shifted by a signed amount, which the compiled model does not support")
     width = op.out.width
@@ -194,7 +195,7 @@ def _shift(writer: Writer, op: Op, a: Bits, b: Bits, signed: bool) -> str:
         text = f"({ctype(width)}){value} << {amount}" if size_of(width) > 2 else f"(uint32_t){value} << {amount}"
         return _trim(width, text if most < width else f"{amount} < {width} ? {text} : 0")
     if have <= 64:
-        if signed and op.kind != "$shr":
+        if signed and op.kind == "$sshr":
             limit = 8 * size_of(max(have, width)) - 1
             by = amount if most <= limit else f"({amount} < {limit} ? {amount} : {limit})"
             return _trim(width, f"{writer.integer(a, max(have, width))} >> {by}")
@@ -205,8 +206,9 @@ def _shift(writer: Writer, op: Op, a: Bits, b: Bits, signed: bool) -> str:
         limit = 32 if size_of(max(have, width)) < 4 else 8 * size_of(max(have, width))
         return _trim(width, text if most < limit else f"{amount} < {max(have, width)} ? {text} : 0")
     count = words(have)
-    name = writer.wide(a, count, signed)
-    fill = f"0 - ({name}[{count - 1}] >> 63)" if signed and op.kind != "$shr" else "0"
+    arithmetic = signed and op.kind == "$sshr"
+    name = writer.wide(a, count, arithmetic)
+    fill = f"0 - ({name}[{count - 1}] >> 63)" if arithmetic else "0"
     return _trim(width, f"axft_bits({name}, {count}, {amount}, {fill})")
 
 
@@ -421,8 +423,11 @@ def _wide_shift(writer: Writer, op: Op, name: str, signed: bool) -> None:
         raise BackendError(f"{op.out.name} is shifted by an amount that the compiled model does not support")
     width = max(op.out.width, width_of(op.ports["A"]))
     count = words(width)
-    arithmetic = int(signed and op.kind != "$shr")
-    source = writer.wide(op.ports["A"], count, signed)
+    arithmetic = int(signed and op.kind == "$sshr")
+    longer = width > width_of(op.ports["A"])
+    source = writer.wide(op.ports["A"], count, bool(arithmetic) or (signed and longer))
+    if signed and longer and not arithmetic and width % 64:
+        writer.lines.append(f"{source}[{count - 1}] &= {literal(mask(width % 64))};")
     amount = writer.narrow(op.ports["B"])
     kind = "shl" if op.kind == "$shl" else "shr"
     writer.lines.append(f"axft_{kind}({name}, {words(op.out.width)}, {source}, {count}, {amount}, {arithmetic});")

@@ -42,7 +42,7 @@ def operations(a: Value, b: Value, c: Value, s: Value) -> dict[str, Value]:
         "all": a.all(),
         "parity": a.xor(),
         "cat": Cat(a, s, b),
-        "part": a.bit_select(c, min(len(a), 9)),
+        "part": Cat(a).bit_select(c, min(len(a), 9)),
         "wide_part": Cat(a, b, a).bit_select(c, len(b)),
         "word": Cat(a, b).word_select(c[:2], 3),
         "array": Value.cast(Array([a, b, ~a])[c[:2]]),
@@ -94,6 +94,43 @@ def test_cells_equal_amaranths_simulator(widths: tuple[int, int]) -> None:
         actual = run_table(model.new(), stimulus, [f"out_{name}" for name in names])
         for row, one, two in zip(stimulus, expected, actual, strict=True):
             assert two == one, row
+
+
+@pytest.mark.parametrize(
+    ("have", "width", "value", "by", "expected"),
+    [
+        # By yosys 0.70: `eval` on the cell, and on its gates after `techmap`.
+        (17, 15, 0x17193, 4, 0b001011100011001),
+        (17, 20, 0x17193, 4, 0b00001111011100011001),
+        # The same rule: extended to the output's width, then zeros shifted in.
+        (70, 80, 1 << 69, 8, ((1 << 80) - (1 << 69)) >> 8),
+        (70, 20, 1 << 69, 60, 1 << 9),
+        (70, 70, 1 << 69, 3, 1 << 66),
+    ],
+)
+def test_part_of_a_signed_value_is_what_yosys_makes_of_it(
+    have: int, width: int, value: int, by: int, expected: int
+) -> None:
+    """Amaranth's simulator has its own idea of what lies past the end; CXXRTL cuts first, and shifts then."""
+    text = f"""
+module \\top
+  wire width {have} input 0 \\a
+  wire width 6 input 1 \\s
+  wire width {width} output 2 \\o
+  cell $shift $1
+    parameter \\A_SIGNED 1
+    parameter \\B_SIGNED 0
+    connect \\A \\a
+    connect \\B \\s
+    connect \\Y \\o
+  end
+end
+"""
+    state = build_text(text, flags=QUICK).new()
+    state.poke("in_a", value)
+    state.poke("in_s", by)
+    state.eval()
+    assert state.peek("out_o") == expected
 
 
 def test_all_kinds_of_operators_that_amaranth_writes_are_covered() -> None:
