@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,14 +44,27 @@ def test_damaged_file_is_built_again(cache: Path) -> None:
     assert compiling.load(again).answer() == 42
 
 
-def _build(number: int) -> str:
-    return str(compile_c(TEXT + f"/* {number // 4} */"))
+#: What each of several processes does: both texts, the second one first in every other process.
+_BUILDER = """
+import sys
+from axft_hw.sim.compile import compile_c
+texts = sys.argv[2:]
+for text in texts if int(sys.argv[1]) % 2 else texts[::-1]:
+    print(compile_c(text))
+"""
 
 
 def test_concurrent_builders_agree(cache: Path) -> None:
-    """Four processes at a time want the same file."""
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        paths = pool.map(_build, range(8), chunksize=1)
+    """Four processes at a time want the same two files."""
+    texts = [f"{TEXT}/* {number} */" for number in range(2)]
+    builders = [
+        subprocess.Popen([sys.executable, "-c", _BUILDER, str(number), *texts], stdout=subprocess.PIPE, text=True)
+        for number in range(4)
+    ]
+    printed = [builder.communicate(timeout=120)[0].split() for builder in builders]
+    assert [builder.returncode for builder in builders] == [0] * 4
+    paths = {path for lines in printed for path in lines}
+    assert all(len(lines) == 2 for lines in printed)
     assert all(compiling._digest(Path(path)) == Path(path).stem.partition("-")[2] for path in paths)
     assert not [path for path in cache.iterdir() if path.is_dir()]
 
