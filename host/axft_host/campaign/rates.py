@@ -79,6 +79,40 @@ class Basis:
         """
         return cls(stratum=sample.stratum, sizes=sample.sizes, phases=sample.phases, certain=space_certain)
 
+    def of_strata(self, chosen: Sequence[int], certain: int) -> Basis:
+        """Return the basis of the faults of some strata alone.
+
+        Parameters
+        ----------
+        chosen : sequence of int
+            Numbers of the strata.
+        certain : int
+            How many faults masked with certainty, which are in no stratum, belong to them.
+        """
+        numbers = {number: place for place, number in enumerate(chosen)}
+        mine = np.isin(self.stratum, list(chosen))
+        drawn = mine[self.stratum != CERTAIN]
+        return Basis(
+            stratum=np.array([numbers[int(number)] for number in self.stratum[mine]], dtype=np.int64),
+            sizes=tuple(self.sizes[number] for number in chosen),
+            phases=tuple(
+                Phase(
+                    first=int(np.count_nonzero(drawn[: phase.first])),
+                    planned=tuple(phase.planned[number] for number in chosen),
+                )
+                for phase in self.phases
+            ),
+            certain=certain,
+        )
+
+    def weights(self, done: int) -> Floats:
+        """Return for each of the first `done` faults how many of its stratum it stands for; 0 for `CERTAIN` ones."""
+        stratum = self.stratum[:done]
+        drawn = np.bincount(stratum[stratum != CERTAIN], minlength=len(self.sizes))
+        each = np.append(np.array(self.sizes) / np.maximum(drawn, 1), 0.0)
+        # `CERTAIN` is the place of the last one.
+        return np.asarray(each[stratum])
+
     @property
     def method(self) -> str:
         """Name of the method of `rate_interval`, as results state it."""
@@ -153,5 +187,4 @@ def rate_interval(
     else:
         planned = basis.phases[0].planned[0]
         part = betting_interval(drawn, basis.sizes[0], planned, confidence, half_width=target)
-    low, rate, high = ((1 - weight) * certain_share + weight * end for end in (part.low, part.rate, part.high))
-    return Interval(rate, max(0.0, low), min(1.0, high))
+    return part.as_part(weight, certain_share)

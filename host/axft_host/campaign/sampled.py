@@ -22,7 +22,7 @@ from axft_spec.errors import ConfigError, StoreError
 from axft_spec.faultlist import FaultList
 from axft_spec.faults import FaultSpace
 
-__all__ = ["basis_of", "draw_stratified", "is_stratified", "rule_of", "sampling_json", "stopping_json"]
+__all__ = ["basis_of", "draw_stratified", "rule_of", "sampling_json", "stopping_json"]
 
 
 def draw_stratified(
@@ -85,29 +85,37 @@ def sampling_json(sample: Sample | None, certain: NDArray[np.bool_]) -> dict[str
     return {"design": "simple", "certain": np.packbits(certain, bitorder="little").tobytes().hex()}
 
 
-def basis_of(about: Provenance) -> Basis | None:
-    """Return what a result's list is a sample of; None if it stands for itself, or the store does not say.
+def basis_of(about: Provenance, certain: NDArray[np.bool_] | None = None) -> Basis | None:
+    """Return what a result's list is a sample of; None if it stands for itself, or that is not known.
+
+    Parameters
+    ----------
+    about : Provenance
+    certain : ndarray of bool, shape (done faults,), or None
+        Which of the faults that are done are masked with certainty. A store of version 1 does not say more; the
+        others then count as open, which only decides how bold the bets are.
 
     Raises
     ------
     StoreError
         If what the store says is damaged.
     """
-    if about.space_size is None or about.sampling is None:
+    if about.space_size is None:
         return None
+    if about.sampling is None:
+        if certain is None:
+            return None
+        listed = np.zeros(about.faults, dtype=bool)
+        listed[: len(certain)] = certain
+        return Basis.simple(about.space_size, listed, about.space_certain)
     try:
         if about.sampling["design"] != "simple":
             return Basis.stratified(Sample.from_json(about.sampling), about.space_certain or 0)
         packed = np.frombuffer(bytes.fromhex(about.sampling["certain"]), dtype=np.uint8)
-        certain = np.unpackbits(packed, count=about.faults, bitorder="little").astype(bool)
-        return Basis.simple(about.space_size, certain, about.space_certain)
+        marks = np.unpackbits(packed, count=about.faults, bitorder="little").astype(bool)
+        return Basis.simple(about.space_size, marks, about.space_certain)
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise StoreError(f"what the store says of its sample is damaged: {error}") from None
-
-
-def is_stratified(about: Provenance) -> bool:
-    """Return whether the faults of a result were drawn from strata: they are no simple sample of their space."""
-    return about.sampling is not None and about.sampling.get("design") != "simple"
 
 
 def stopping_json(options: StoppingOptions) -> dict[str, Any]:

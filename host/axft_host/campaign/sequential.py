@@ -252,8 +252,7 @@ class LookRule:
         else:
             # Beyond this, the tail of the exact distribution is 0 in double precision anyway.
             part = exact_interval(float(drawn.sum()), len(drawn), basis.sizes[0], min(confidence, 1 - 1e-12))
-        low, rate, high = ((1 - weight) * share + weight * end for end in (part.low, part.rate, part.high))
-        return Interval(rate, max(0.0, low), min(1.0, high))
+        return part.as_part(weight, share)
 
     def intervals(self) -> dict[str, Interval]:
         """Return the interval of each named class at the last look; empty before the first."""

@@ -1,7 +1,8 @@
 """How many faults to draw, and what a sample of faults says about the whole fault space.
 
 The fault is the sampling unit: the images under one fault are not independent of each other, so that a thousand
-images do not make a thousand observations. ``docs/concepts/statistics.md`` states the assumptions.
+images do not make a thousand observations. ``docs/concepts/statistics.md`` states the assumptions. The default interval
+is in `axft_host.campaign.rates`.
 """
 
 from __future__ import annotations
@@ -18,53 +19,48 @@ from axft_spec.errors import ConfigError, check_int
 __all__ = [
     "BOUNDS",
     "CENSUS",
-    "EXACT",
     "Interval",
-    "Population",
     "check_confidence",
     "check_margin",
-    "estimate",
     "exact_interval",
+    "listed_interval",
     "sample_size",
 ]
 
-#: Names of the interval methods, as results state them.
-EXACT = "exact hypergeometric, faults as units, certainly masked faults as an exact stratum"
+#: Names of the interval methods of lists that stand for themselves, as results state them.
 CENSUS = "census of the listed faults"
 BOUNDS = "bounds over the listed faults, those not run may be anything"
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A rate with its confidence interval; all are fractions."""
+    """A rate with its confidence interval; all are fractions.
+
+    Both ends are NaN where no interval is known to hold.
+    """
 
     rate: float
     low: float
     high: float
 
-    def to_json(self) -> dict[str, float]:
-        """Return the fields as plain JSON values."""
-        return {"rate": self.rate, "low": self.low, "high": self.high}
+    @property
+    def known(self) -> bool:
+        """Whether there is an interval at all."""
+        return not math.isnan(self.low)
 
+    @property
+    def numbers(self) -> tuple[float, float | None, float | None]:
+        """Rate and ends; None for ends that are not known."""
+        return (self.rate, self.low, self.high) if self.known else (self.rate, None, None)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Population:
-    """What a list of faults stands for.
+    def as_part(self, weight: float, share: float) -> Interval:
+        """Return the interval of a whole, of which this part has a weight, and the rest has `share` exactly."""
+        rate, low, high = ((1 - weight) * share + weight * end for end in (self.rate, self.low, self.high))
+        return Interval(rate, max(0.0, low), min(1.0, high))
 
-    Parameters
-    ----------
-    size : int or None
-        Number of faults in the space that the list is a simple random sample of, drawn without replacement.
-        None if the list stands for itself alone.
-    certain : int or None
-        How many of the space's faults are masked with certainty; None if that is not known.
-    listed : int or None
-        Number of faults of a list that stands for itself alone; None if all of them have run.
-    """
-
-    size: int | None
-    certain: int | None
-    listed: int | None = None
+    def to_json(self) -> dict[str, float | None]:
+        """Return the fields as plain JSON values; ends that are not known are null."""
+        return dict(zip(("rate", "low", "high"), self.numbers, strict=True))
 
 
 def _check_fraction(name: str, value: float, low: float, high: float) -> float:
@@ -190,58 +186,23 @@ def exact_interval(total: float, drawn: int, population: int, confidence: float)
     return Interval(rate, min(rate, low), max(rate, high))
 
 
-def estimate(
-    shares: NDArray[np.float64],
-    certain: NDArray[np.bool_],
-    population: Population,
-    confidence: float,
-    *,
-    certain_share: float,
-) -> Interval:
-    """Estimate the mean of a share over the fault space.
+def listed_interval(shares: NDArray[np.float64], listed: int) -> Interval:
+    """Return the rate of a list of faults that stands for itself, such as one made by hand.
 
     Parameters
     ----------
-    shares : ndarray of float64, shape (faults,)
-        Share of the images that are, say, critical, for each listed fault that has run.
-    certain : ndarray of bool, shape (faults,)
-        Which of these faults are masked with certainty.
-    population : Population
-        What the list stands for. If it states the number of its certainly masked faults, these enter exactly,
-        and only the others are estimated (post-stratification).
-    confidence : float
-        As a fraction.
-    certain_share : float
-        The share under every certainly masked fault: 1 for masked images, 0 for critical ones.
+    shares : ndarray of float64, shape (done faults,)
+        Share of the images that are, say, critical, for each listed fault that has run; there is at least one.
+    listed : int
+        How many faults the list has.
 
     Returns
     -------
     Interval
-        Of no width for a list that stands for itself and has run, and for an exhaustive one. A list that stands for
-        itself and has run in part has the mean of that part for a rate, and bounds around all that the rest may do.
+        Of no width if all have run. If not, those that did are no sample of the others: their mean is the rate, and
+        the ends are bounds around all that the others may do.
     """
-    mean = float(shares.mean())
-    if population.size is None:
-        open_faults = 0 if population.listed is None else population.listed - len(shares)
-        if open_faults == 0:
-            return Interval(mean, mean, mean)
-        # The done faults of a list made by hand are no sample of it: nothing is known about the others.
-        listed, total = len(shares) + open_faults, float(shares.sum())
-        return Interval(mean, total / listed, (total + open_faults) / listed)
-    if population.certain is None:
-        return exact_interval(float(shares.sum()), len(shares), population.size, confidence)
-    uncertain = population.size - population.certain
-    if uncertain == 0:
-        return Interval(certain_share, certain_share, certain_share)
-    drawn = shares[~certain]
-    weight = uncertain / population.size
-    if not len(drawn):
-        part = Interval(certain_share, 0.0, 1.0)
-    else:
-        part = exact_interval(float(drawn.sum()), len(drawn), uncertain, confidence)
-    low, rate, high = (
-        # A share of an exhaustive list is a plain mean; two weights would only round it.
-        mean if len(shares) == population.size else (1 - weight) * certain_share + weight * bound
-        for bound in (part.low, part.rate, part.high)
-    )
-    return Interval(rate, max(0.0, low), min(1.0, high))
+    mean, total = float(shares.mean()), float(shares.sum())
+    if len(shares) == listed:
+        return Interval(mean, mean, mean)
+    return Interval(mean, total / listed, (total + listed - len(shares)) / listed)

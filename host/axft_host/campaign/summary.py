@@ -7,23 +7,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from axft_host.campaign.outcome import Status
-from axft_host.campaign.rates import rate_interval
+from axft_host.campaign.confidence import split_confidence
+from axft_host.campaign.effective import clopper_pearson_interval, effective_count, wilson_interval
+from axft_host.campaign.outcome import Outcome, Status
+from axft_host.campaign.rates import CERTAIN, Basis, estimated_rate, rate_interval
 from axft_host.campaign.records import FaultRow, Provenance
-from axft_host.campaign.sampled import basis_of, is_stratified, rule_of
+from axft_host.campaign.sampled import basis_of, rule_of
 from axft_host.campaign.schema import SCHEMA_VERSION
-from axft_host.campaign.statistics import BOUNDS, CENSUS, EXACT, Interval, Population, estimate
+from axft_host.campaign.sequential import CLASSES
+from axft_host.campaign.statistics import BOUNDS, CENSUS, Interval, listed_interval
 from axft_host.campaign.stopping import fractions_of
 from axft_host.campaign.store import ResultStore
+from axft_host.campaign.twoway import TWO_WAY, population_interval
 from axft_host.nn.library import load_float_network
 from axft_spec.config import PRESETS, PaperRow
-from axft_spec.errors import StoreError
+from axft_spec.errors import ConfigError, StoreError, unknown_name
 from axft_spec.flipflops import FLIP_FLOP_PREFIX
 
-__all__ = ["Summary", "json_without_outcomes", "published_row", "summarise"]
+__all__ = ["TARGETS", "Summary", "json_without_outcomes", "published_row", "summarise"]
 
-_CLASSES = ("masked", "tolerable", "critical")
+#: What rates are to be about: the fault space on the listed images, or on images that did not run as well.
+TARGETS = ("listed", "population")
+
+_OUTCOMES = {"masked": Outcome.MASKED, "tolerable": Outcome.TOLERABLE, "critical": Outcome.CRITICAL}
 
 #: The shipped network that stands for the published study's, and what data sets with its images are called.
 _STUDIED_NETWORK = "lenet5"
@@ -45,7 +53,7 @@ class Summary:
         How many are done; fewer than listed if the campaign was interrupted.
     images : int
     masked, tolerable, critical : Interval
-        Rates over the pairs, as fractions.
+        Rates over the fault space, as fractions.
     faulty_accuracy : float
         Top-1 accuracy under fault, estimated like the rates.
     status_rates : dict of Status to float
@@ -58,8 +66,13 @@ class Summary:
         Faults of which that number is not 0.
     seconds : float or None
         Golden run, faulty runs and classification; None while it runs.
-    method : str or None
-        Name of the method of the intervals, if it is not that of a simple sample of fixed size.
+    interval_method : str
+        Name of the method of the intervals, and whether they hold together.
+    target : str
+        One of `TARGETS`.
+    for_comparison : dict of str to dict of str to Interval
+        By class, the intervals ``wilson`` and ``clopper_pearson`` on effective counts; each on its own, and decisive
+        for nothing. Empty for a list that stands for itself.
     """
 
     store: str
@@ -76,7 +89,9 @@ class Summary:
     activated: int
     activated_faults: int
     seconds: float | None
-    method: str | None = None
+    interval_method: str
+    target: str
+    for_comparison: dict[str, dict[str, Interval]]
 
     @property
     def pairs(self) -> int:
@@ -93,15 +108,6 @@ class Summary:
         """Pairs per second of the whole run, those of certainly masked faults included."""
         return self.pairs / self.seconds if self.seconds else None
 
-    @property
-    def interval_method(self) -> str:
-        """Name of the method the intervals were computed by."""
-        if self.method is not None:
-            return self.method
-        if self.provenance.space_size is not None:
-            return EXACT
-        return CENSUS if self.faults == self.provenance.faults else BOUNDS
-
     def to_json(self) -> dict[str, Any]:
         """Return the figures as plain JSON values; ``docs/reference/cli.md`` names the keys."""
         return _document(
@@ -112,10 +118,15 @@ class Summary:
             simulated_pairs=self.simulated_pairs,
             faulty_accuracy=self.faulty_accuracy,
             outcomes={
-                **{name: getattr(self, name).to_json() for name in _CLASSES},
+                **{name: getattr(self, name).to_json() for name in CLASSES},
                 **{status.value: rate for status, rate in self.status_rates.items()},
             },
+            target=self.target,
             interval_method=self.interval_method,
+            for_comparison={
+                name: {method: made.to_json() for method, made in others.items()}
+                for name, others in self.for_comparison.items()
+            },
             certain_masked=self.certain_masked,
             activated=self.activated,
             activated_faults=self.activated_faults,
@@ -199,10 +210,12 @@ def json_without_outcomes(result: Path) -> dict[str, Any]:
             simulated_pairs=0,
             faulty_accuracy=None,
             outcomes={
-                **{name: dict.fromkeys(("rate", "low", "high")) for name in _CLASSES},
+                **{name: dict.fromkeys(("rate", "low", "high")) for name in CLASSES},
                 **{status.value: None for status in Status},
             },
+            target=TARGETS[0],
             interval_method=None,
+            for_comparison={},
             certain_masked=0,
             activated=0,
             activated_faults=0,
@@ -213,74 +226,153 @@ def json_without_outcomes(result: Path) -> dict[str, Any]:
         )
 
 
-def summarise(result: Path) -> Summary:
+def summarise(result: Path, target: str = TARGETS[0]) -> Summary:
     """Read a result and compute its figures.
 
-    An interrupted campaign is summarised over the faults that are done: the first ones of a drawn list are a
-    smaller random sample of the same space. Those of a list made by hand are not, so that its intervals hold
-    whatever the faults that did not run would do.
+    The intervals of the three classes hold together with the campaign's confidence (Bonferroni), unless a stopping rule
+    has asked for something else.
 
     Parameters
     ----------
     result : Path
         A store, or its directory.
+    target : str
+        One of `TARGETS`.
 
     Raises
     ------
     StoreError
         If the store cannot be read, or no fault is done.
+    ConfigError
+        If the target is unknown, or cannot be had from this result.
     """
+    if target not in TARGETS:
+        raise ConfigError(unknown_name("target", target, TARGETS))
     with ResultStore.open(result) as store:
         about, meta, images = store.provenance(), store.meta(), len(store.golden().labels)
         rows = list(store.rows())
         if not rows:
             raise StoreError(f"{store.path} holds no outcomes: the campaign ended before its first faults were done")
-        certain = np.array([row.certain for row in rows])
-        population = Population(size=about.space_size, certain=about.space_certain, listed=about.faults)
+    estimates = _Estimates(about, rows, images, target)
+    masked, tolerable, critical = (estimates.interval(name) for name in CLASSES)
+    return Summary(
+        store=str(store.path),
+        provenance=about,
+        state=meta["state"],
+        faults=len(rows),
+        images=images,
+        masked=masked,
+        tolerable=tolerable,
+        critical=critical,
+        faulty_accuracy=estimates.accuracy(),
+        status_rates={
+            Status.OK: masked.rate,
+            Status.SDC: tolerable.rate + critical.rate,
+            Status.HANG: _share(rows, Status.HANG),
+            Status.CRASH: _share(rows, Status.CRASH),
+        },
+        certain_masked=sum(row.certain for row in rows),
+        activated=sum(row.activated for row in rows),
+        activated_faults=sum(row.activated > 0 for row in rows),
+        seconds=meta["seconds"],
+        interval_method=estimates.method,
+        target=target,
+        for_comparison=estimates.for_comparison(),
+    )
 
-        basis = basis_of(about) if about.stopping is not None or is_stratified(about) else None
+
+class _Estimates:
+    """Rates with intervals, from the faults that are done."""
+
+    def __init__(self, about: Provenance, rows: list[FaultRow], images: int, target: str) -> None:
+        self._about, self._rows, self._images = about, rows, images
+        self._basis = basis_of(about, np.array([row.certain for row in rows]))
+        self._population = target == "population"
         # What a rule has stopped by is what holds although it was looked at again and again.
-        looked = {} if about.stopping is None else _intervals_of_rule(about, rows, images)
+        self._looked: dict[str, Interval] = {}
+        self._level, self._joint = split_confidence(about.confidence, len(CLASSES)), "; the classes together"
+        if self._basis is None:
+            self._joint = ""
+        elif about.stopping is not None:
+            if self._population:
+                raise ConfigError(
+                    "target population has no interval that holds under a stopping rule; allowed for this campaign: "
+                    "target listed"
+                )
+            together = about.stopping["together"]
+            self._level = about.confidence
+            self._joint = (
+                f"; {'its classes together' if together else 'each class on its own'}, under its stopping rule"
+            )
+            rule = rule_of(about)
+            for row in rows:
+                rule.feed(row.index, fractions_of(row, images), certain=row.certain)
+            self._looked = rule.intervals()
+        if self._population and self._basis is None:
+            raise ConfigError(
+                "target population needs faults that were drawn from a space, not a list made by hand, which stands "
+                "itself alone"
+            )
 
-        def rate(name: str, certain_share: float) -> Interval:
-            shares = np.array([getattr(row, name) for row in rows], dtype=np.float64) / images
-            if name in looked:
-                return looked[name]
-            if basis is not None:
-                return rate_interval(shares, basis, about.confidence, certain_share=certain_share)
-            return estimate(shares, certain, population, about.confidence, certain_share=certain_share)
+    @property
+    def method(self) -> str:
+        if self._basis is None:
+            return CENSUS if len(self._rows) == self._about.faults else BOUNDS
+        if self._population:
+            return TWO_WAY + self._joint
+        return self._basis.method + self._joint
 
-        masked, tolerable, critical = rate("masked", 1.0), rate("tolerable", 0.0), rate("critical", 0.0)
-        return Summary(
-            store=str(store.path),
-            provenance=about,
-            state=meta["state"],
-            faults=len(rows),
-            images=images,
-            masked=masked,
-            tolerable=tolerable,
-            critical=critical,
-            faulty_accuracy=rate("correct", about.golden_accuracy).rate,
-            status_rates={
-                Status.OK: masked.rate,
-                Status.SDC: tolerable.rate + critical.rate,
-                Status.HANG: _share(rows, Status.HANG),
-                Status.CRASH: _share(rows, Status.CRASH),
-            },
-            certain_masked=int(np.count_nonzero(certain)),
-            activated=sum(row.activated for row in rows),
-            activated_faults=sum(row.activated > 0 for row in rows),
-            seconds=meta["seconds"],
-            method=None if basis is None else basis.method,
+    def _shares(self, name: str) -> NDArray[np.float64]:
+        return np.array([getattr(row, name) for row in self._rows], dtype=np.float64) / self._images
+
+    def interval(self, name: str) -> Interval:
+        shares = self._shares(name)
+        if self._basis is None:
+            return listed_interval(shares, self._about.faults)
+        if name in self._looked:
+            return self._looked[name]
+        if self._population:
+            return self._over_images(name, self._basis)
+        return rate_interval(shares, self._basis, self._level, certain_share=CLASSES[name])
+
+    def _over_images(self, name: str, basis: Basis) -> Interval:
+        if not sum(basis.sizes):
+            return rate_interval(self._shares(name), basis, self._level, certain_share=CLASSES[name])
+        stratum = basis.stratum[: len(self._rows)]
+        drawn = [row for row, number in zip(self._rows, stratum, strict=True) if number != CERTAIN]
+        hits = np.array([row.outcomes(self._images) == _OUTCOMES[name] for row in drawn]).reshape(-1, self._images)
+        return population_interval(
+            hits,
+            stratum[stratum != CERTAIN],
+            basis.sizes,
+            self._level,
+            certain=basis.certain,
+            certain_share=CLASSES[name],
         )
 
+    def accuracy(self) -> float:
+        shares = self._shares("correct")
+        if self._basis is None:
+            return float(shares.mean())
+        return estimated_rate(shares, self._basis, certain_share=self._about.golden_accuracy)
 
-def _intervals_of_rule(about: Provenance, rows: list[FaultRow], images: int) -> dict[str, Interval]:
-    """Return the intervals of the classes that a stopping rule looks at, as of its last look."""
-    rule = rule_of(about)
-    for row in rows:
-        rule.feed(row.index, fractions_of(row, images), certain=row.certain)
-    return rule.intervals()
+    def for_comparison(self) -> dict[str, dict[str, Interval]]:
+        basis = self._basis
+        if basis is None or not sum(basis.sizes):
+            return {}
+        stratum = basis.stratum[: len(self._rows)]
+        drawn = stratum != CERTAIN
+        if not drawn.any():
+            return {}
+        found = {}
+        for name, share in CLASSES.items():
+            counted = effective_count(self._shares(name)[drawn], stratum[drawn], basis.sizes)
+            methods = {"wilson": wilson_interval, "clopper_pearson": clopper_pearson_interval}
+            found[name] = {
+                method: make(*counted, self._about.confidence).as_part(basis.open_weight, share)
+                for method, make in methods.items()
+            }
+        return found
 
 
 def _share(rows: list[FaultRow], status: Status) -> float:

@@ -86,7 +86,7 @@ def two_way(hits: NDArray[np.bool_] | Floats, stratum: Ints, sizes: Sequence[int
     observed rates of images vary more, by the draw of faults within each image; the mean square of the interaction
     says how much, and is taken off. A difference below 0 counts as 0.
     """
-    values = np.asarray(hits, dtype=np.float64)
+    values = np.asarray(hits)
     populations = np.asarray(sizes, dtype=np.int64)
     images = values.shape[1]
     if images < 2:
@@ -106,19 +106,22 @@ def two_way(hits: NDArray[np.bool_] | Floats, stratum: Ints, sizes: Sequence[int
         factor = weights[number] ** 2 * (1 - count / size) / count
         shares = mine.mean(axis=1)
         fault_part += factor * float(shares.var(ddof=1))
-        crossed = mine - shares[:, None] - mine.mean(axis=0) + mine.mean()
-        interaction_part += factor * float((crossed**2).sum()) / ((count - 1) * (images - 1))
+        # The sum of squares of what neither the fault nor the image explains, without a table as large as the pairs.
+        squares = float(np.square(mine, dtype=np.float64).sum() if mine.dtype != bool else np.count_nonzero(mine))
+        explained = images * float((shares**2).sum()) + count * float((mine.mean(axis=0) ** 2).sum())
+        crossed = max(0.0, squares - explained + count * images * float(shares.mean()) ** 2)
+        interaction_part += factor * crossed / ((count - 1) * (images - 1))
         freedom += count - 1
     image_part = max(0.0, (float(by_image.var(ddof=1)) - interaction_part) / images)
     total = fault_part + image_part
     parts = (fault_part**2 / freedom if freedom else 0.0) + image_part**2 / (images - 1)
     return TwoWay(
-        rate=stratified_rate(values.mean(axis=1), stratum, populations),
-        fault_variance=fault_part,
+        rate=float(stratified_rate(values.mean(axis=1), stratum, populations)),
+        fault_variance=float(fault_part),
         image_variance=image_part,
         faults=len(values),
         images=images,
-        freedom=total**2 / parts if parts > 0 else float(min(freedom or images - 1, images - 1)),
+        freedom=float(total**2 / parts if parts > 0 else min(freedom or images - 1, images - 1)),
     )
 
 
@@ -156,5 +159,4 @@ def population_interval(
         count = result.rate * (1 - result.rate) / result.variance
     part = wilson_interval(result.rate, count, confidence, quantile=t_quantile(confidence, result.freedom))
     weight = sum(sizes) / (sum(sizes) + certain)
-    low, rate, high = ((1 - weight) * certain_share + weight * end for end in (part.low, part.rate, part.high))
-    return Interval(rate, max(0.0, low), min(1.0, high))
+    return part.as_part(weight, certain_share)

@@ -17,6 +17,7 @@ _MOUNTED = ("export", "diff", "report")
     cls=LazyGroup,
     lazy={
         **{name: f"axft_host.cli.campaign_{'run' if name in _HERE[:3] else 'show'}:{name}_command" for name in _HERE},
+        "compare": "axft_host.cli.campaign_compare:command",
         **{name: f"axft_host.cli.{name}:command" for name in _MOUNTED},
     },
     short_help="Plan, run and resume campaigns.",

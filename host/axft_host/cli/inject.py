@@ -15,6 +15,7 @@ from axft_host.cli.options import (
     fault_options,
     fault_options_of,
     json_option,
+    target_option,
     workload_options,
     workload_options_of,
 )
@@ -59,9 +60,10 @@ __all__ = ["command"]
     metavar="DIR",
     help="The new directory of the result; a fresh one under axft-results if not given.",
 )
+@target_option
 @json_option
 @click.pass_context
-def command(ctx: click.Context, /, explain: bool, out: Path | None, as_json: bool, **options: Any) -> None:
+def command(ctx: click.Context, /, explain: bool, out: Path | None, target: str, as_json: bool, **options: Any) -> None:
     """Inject faults into a network on the array, and classify what becomes of each image.
 
     Every (image, fault) pair is masked, tolerable (the same class, and 95% of its score) or critical. The rates
@@ -89,11 +91,11 @@ def command(ctx: click.Context, /, explain: bool, out: Path | None, as_json: boo
     print_notes([*plan.prepared.workload.network.notices, *plan.prepared.notices])
     if explain:
         _explain(plan, as_json)
-    elif not _run(plan, out, as_json):
+    elif not _run(plan, out, target, as_json):
         ctx.exit(INTERRUPTED)
 
 
-def _run(plan: Plan, out: Path | None, as_json: bool) -> bool:
+def _run(plan: Plan, out: Path | None, target: str, as_json: bool) -> bool:
     """Run a campaign and print what came of it; return whether it is complete."""
     from axft_host.campaign.runner import run_campaign
     from axft_host.campaign.summary import json_without_outcomes, summarise
@@ -111,7 +113,7 @@ def _run(plan: Plan, out: Path | None, as_json: bool) -> bool:
             ]
         )
     if result.faults_done:
-        summary = summarise(result.store)
+        summary = summarise(result.store, target)
         if as_json:
             print_json(summary.to_json())
         else:

@@ -28,6 +28,7 @@ __all__ = [
     "fault_options",
     "fault_options_of",
     "json_option",
+    "target_option",
     "workload_options",
     "workload_options_of",
 ]
@@ -65,6 +66,15 @@ FLOATS = _Number(
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document on stdout instead of tables."
+)
+
+target_option = click.option(
+    "--target",
+    default="listed",
+    metavar="[listed|population]",
+    show_default=True,
+    help="What the overall rates are about: the fault space on the images that ran, or on other images of their kind as "
+    "well, with wider, approximate intervals.",
 )
 
 board_option = click.option(

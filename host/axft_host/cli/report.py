@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from axft_host.cli.group import Command
-from axft_host.cli.options import PATH, json_option
+from axft_host.cli.options import PATH, json_option, target_option
 from axft_host.cli.output import check_new_file, print_json, print_tables
 
 if TYPE_CHECKING:
@@ -23,8 +23,11 @@ __all__ = ["command"]
 @click.option("--html", type=PATH, metavar="FILE", help="Write one HTML page that needs no network; a new file.")
 @click.option("--png", type=PATH, metavar="DIR", help="Draw the figures as PNG into a new directory; needs matplotlib.")
 @click.option("--csv", type=PATH, metavar="DIR", help="Write the tables as CSV into a new directory.")
+@target_option
 @json_option
-def command(results: tuple[Path, ...], html: Path | None, png: Path | None, csv: Path | None, as_json: bool) -> None:
+def command(
+    results: tuple[Path, ...], html: Path | None, png: Path | None, csv: Path | None, target: str, as_json: bool
+) -> None:
     """Report one or more results: outcomes, profiles by bit, site, kind, layer, row and column, accuracy under fault.
 
     DIR is a result directory, or a directory of several. Several are shown side by side, with their energy against
@@ -42,7 +45,7 @@ def command(results: tuple[Path, ...], html: Path | None, png: Path | None, csv:
     from axft_host.reports.labels import find_results, result_labels
     from axft_host.reports.profiles import read_figures
 
-    figures = [read_figures(path) for path in find_results(results)]
+    figures = [read_figures(path, target) for path in find_results(results)]
     labelled = list(zip(result_labels(figures), figures, strict=True))
     files = _write(labelled, html, png, csv)
     if as_json:
@@ -101,13 +104,15 @@ def _into(directory: Path, write: Callable[[Path], list[Path]]) -> list[Path]:
 def _print(results: Sequence[tuple[str, Figures]]) -> None:
     """Print the tables."""
     from axft_host.reports.profile_tables import profile_table, side_by_side_table
-    from axft_host.reports.tables import facts_table, outcome_table, paper_notes, summary_facts
+    from axft_host.reports.tables import facts_table, other_intervals_table, outcome_table, paper_notes, summary_facts
 
     if len(results) > 1:
         print_tables(side_by_side_table(results))
     for label, figures in results:
         summary = figures.summary
         print_tables("", label, outcome_table(summary), *paper_notes(summary), "", facts_table(summary_facts(summary)))
+        if summary.for_comparison:
+            print_tables("", other_intervals_table(summary))
         for dimension, groups in figures.profiles().items():
             if len(groups) > 1 and dimension not in ("row", "col"):
                 print_tables("", profile_table(label, figures, dimension))

@@ -6,12 +6,21 @@ from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 
+from axft_host.campaign.contrast import Contrast
 from axft_host.campaign.directory import RunState
 from axft_host.campaign.forecast import Forecast
 from axft_host.campaign.summary import Summary
 from axft_host.reports.tables import empty_table, percent
 
-__all__ = ["campaign_table", "duration", "forecast_facts", "forecast_table", "list_table", "state_table"]
+__all__ = [
+    "campaign_table",
+    "contrast_table",
+    "duration",
+    "forecast_facts",
+    "forecast_table",
+    "list_table",
+    "state_table",
+]
 
 #: How many strata of a run are listed.
 _SHOWN = 12
@@ -124,5 +133,25 @@ def campaign_table(found: Iterable[tuple[str, Summary | None]]) -> Table:
             *(f"{percent(rate.rate)}\n({percent(rate.low)} - {percent(rate.high)})" for rate in rates),
             percent(summary.provenance.golden_accuracy),
             percent(summary.faulty_accuracy),
+        )
+    return table
+
+
+def contrast_table(found: Sequence[Contrast]) -> Table:
+    """Return configurations against each other: differences in points, with intervals and corrected p-values."""
+    columns = ("A", "B", "lowering", "faults", "differ", "A - B\npoints", "interval", "p", "p, corrected")
+    table = empty_table(*columns, left=("A", "B", "lowering"), dense=True)
+    table.title = f"{found[0].outcome}, difference of the rates"
+    for one in found:
+        table.add_row(
+            one.name_a,
+            one.name_b,
+            one.lowering,
+            f"{one.test.faults:,}",
+            f"{one.test.differing:,}",
+            f"{100 * one.test.difference:+.2f}",
+            f"{100 * one.interval.low:+.2f} to {100 * one.interval.high:+.2f}",
+            f"{one.test.p_value:.4f}",
+            f"{one.corrected:.4f}",
         )
     return table

@@ -70,7 +70,7 @@ def _outcomes(label: str, one: Figures) -> list[Cell]:
     return [
         *(label, summary.store, one.about.config_name, energy_reduction(one), summary.faults, summary.images),
         *(one.about.golden_accuracy, summary.faulty_accuracy),
-        *(bound for rate in rates for bound in (rate.rate, rate.low, rate.high)),
+        *(number for rate in rates for number in rate.numbers),
         *summary.status_rates.values(),
         *(one.about.confidence, summary.interval_method),
         *(None if paper is None else getattr(paper, name) / 100 for name in _CLASSES),
@@ -91,7 +91,7 @@ def _figures(group: Group) -> list[Cell]:
     bounds: list[Cell] = [None] * len(_RATE_HEADS)
     if group.rates:
         rates = [group.rates[name] for name in METRICS]
-        bounds = [bound for rate in rates for bound in (rate.rate, rate.low, rate.high)]
+        bounds = [number for rate in rates for number in rate.numbers]
     return [group.faults, group.population, group.certain, group.activated, *bounds]
 
 

@@ -178,7 +178,7 @@ def _with_interval(interval: Interval | None) -> Markup:
     """Return a rate in percent, with its interval if that has a width."""
     if interval is None:
         return join("no fault")
-    if interval.low == interval.high:
+    if not interval.known or interval.low == interval.high:
         return join(percent(interval.rate))
     bounds = f"{percent(interval.low)} to {percent(interval.high)}"
     return join(percent(interval.rate), " ", element("span", bounds, class_="interval"))
@@ -433,6 +433,12 @@ def _pe_table(label: str, figures: Figures) -> Markup:
     return _table(caption, ["row", *range(cols)], cells, class_="dense")
 
 
+_ABOUT = {
+    "listed": "the images that ran",
+    "population": "endlessly many images, of which those that ran are a random sample; groups: the images that ran",
+}
+
+
 def _method(results: Sequence[tuple[str, Figures]]) -> Markup:
     overall = sorted({figures.summary.interval_method for _, figures in results})
     groups = sorted({figures.group_method for _, figures in results})
@@ -443,19 +449,23 @@ def _method(results: Sequence[tuple[str, Figures]]) -> Markup:
         ("OK, SDC", "Masked; tolerable or critical: silent data corruption."),
         (
             "rates",
-            "Over the whole fault space, on the images that ran, where the faults were drawn from a space; else over "
-            "the faults of the list. The fault is the unit: the images under one fault are not independent.",
+            "Over the whole fault space where the faults were drawn from one; else over the faults of the list. The "
+            "fault is the unit: the images under one fault are not independent.",
         ),
         ("intervals of the outcome table", "; ".join(overall)),
         ("intervals of bits, sites, kinds, layers, rows, columns", "; ".join(groups)),
+        (
+            "rates are about",
+            "; ".join(sorted({_ABOUT[figures.summary.target] for _, figures in results})),
+        ),
         (
             "several groups at a time",
             "Every interval holds on its own at its level. Among many groups shown together some do not.",
         ),
         (
             "why groups do not add up to the outcome table",
-            "The table enters faults that are masked with certainty by their exact number; groups are plain means of "
-            "the faults that were drawn. A fault of several bits counts in the group of each.",
+            "The table enters faults that are masked with certainty by their exact number; groups are means of the "
+            "faults that were drawn. A fault of several bits counts in the group of each.",
         ),
         (
             "accuracy under fault",

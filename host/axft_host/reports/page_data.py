@@ -32,8 +32,9 @@ def page_data(figures: Figures, label: str) -> dict[str, Any]:
     -------
     dict
         ``columns``: per fault, an array, or one number where all faults have the same. ``armed``: the same per armed
-        bit. ``cells``: key (letters of the fixed dimensions with values) to faults, population, then rate, low and
-        high of every metric in ``metrics``.
+        bit. ``weights``: how many faults of the space each stands for. ``cells``: key (letters of the fixed dimensions
+        with values) to faults, population, then rate, low and high of every metric in ``metrics``; null for ends that
+        are not known.
     """
     columns, metrics = figures.columns, figures.shown_metrics
     rows, cols = figures.shape
@@ -55,6 +56,7 @@ def page_data(figures: Figures, label: str) -> dict[str, Any]:
         "tileCycles": figures.tile_cycles,
         "pePopulation": figures.pes.population,
         "columns": {name: _compact(getattr(columns, name)) for name in (*per_fault, *window)},
+        "weights": _weights(figures.weights),
         "armed": {
             # One bit per fault is the rule, and needs no list of which fault it belongs to.
             "fault": None if len(columns.armed) == len(columns) else columns.armed.tolist(),
@@ -74,6 +76,13 @@ def _compact(column: NDArray[np.int64]) -> list[int] | int:
     return [int(value) for value in column]
 
 
+def _weights(weights: NDArray[np.float64]) -> list[float] | int:
+    """Return how many faults each stands for; 1 where all stand for as many."""
+    if (weights == weights[0]).all():
+        return 1
+    return [round(float(weight), _DIGITS) for weight in weights]
+
+
 def _key(group: Group) -> str:
     fixed = dict(group.key)
     return "".join(f"{letter}{fixed[name]}" for name, letter in _LETTERS.items() if name in fixed)
@@ -81,9 +90,9 @@ def _key(group: Group) -> str:
 
 def _cell(group: Group, metrics: tuple[str, ...]) -> list[float | int | None]:
     numbers = [
-        round(number, _DIGITS)
+        None if number is None else round(number, _DIGITS)
         for name in metrics
         if group.rates
-        for number in (group.rates[name].rate, group.rates[name].low, group.rates[name].high)
+        for number in group.rates[name].numbers
     ]
     return [group.faults, group.population, *numbers]

@@ -24,7 +24,7 @@ _HEADS = {"cycle": "part"}
 def _interval(rate: Interval | None, digits: int = 2, between: str = "\n") -> str:
     if rate is None:
         return "no fault"
-    if rate.low == rate.high:
+    if not rate.known or rate.low == rate.high:
         return percent(rate.rate, digits)
     bounds = f"{percent(rate.low, digits)} - {percent(rate.high, digits)}"
     return f"{percent(rate.rate, digits)}{between}({bounds})"

@@ -1,8 +1,7 @@
 """The numbers of a report: rates by bit, site, kind, layer, row, column and PE, and the accuracy under every fault.
 
-Nothing here depends on how it is shown. Overall rates are those of `axft_host.campaign.summary`. Those of a group of
-faults come from the same interval functions, with the fault as the unit: the faults of a drawn list that fall into a
-group are a simple random sample of the faults that the space has there.
+Nothing here depends on how it is shown. Overall rates are those of `axft_host.campaign.summary`; those of groups of
+faults are estimated by `axft_host.reports.groups`.
 """
 
 from __future__ import annotations
@@ -19,9 +18,10 @@ from numpy.typing import NDArray
 
 from axft_host.campaign.outcome import Status
 from axft_host.campaign.records import FaultRow, Golden, Provenance
-from axft_host.campaign.statistics import BOUNDS, CENSUS, Interval, Population, estimate
+from axft_host.campaign.statistics import CENSUS, Interval
 from axft_host.campaign.store import ResultStore
-from axft_host.campaign.summary import Summary, summarise
+from axft_host.campaign.summary import TARGETS, Summary, summarise
+from axft_host.reports.groups import GroupRates
 from axft_host.reports.space import CYCLE_PARTS, SpaceCounts
 from axft_spec.errors import StoreError
 from axft_spec.faults import Fault, FaultKind, Site
@@ -29,7 +29,6 @@ from axft_spec.flipflops import FlipFlopFault
 
 __all__ = [
     "DIMENSIONS",
-    "GROUP_EXACT",
     "METRICS",
     "AccuracyBins",
     "FaultColumns",
@@ -54,9 +53,6 @@ DIMENSIONS: dict[str, str] = {
 
 #: What is measured of every fault, as a share of the images: the three outcomes, no result, and the right class.
 METRICS = ("masked", "tolerable", "critical", "no_result", "correct")
-
-#: Name of the method of the intervals of groups of a drawn list.
-GROUP_EXACT = "exact hypergeometric, faults as units, each group a sample of its part of the fault space"
 
 #: Bins of the distribution of the accuracy under fault.
 ACCURACY_BINS = 20
@@ -231,7 +227,8 @@ class PeGrid:
     faults : ndarray of int64, shape (rows, cols)
         How many are done.
     rates : dict of str to ndarray of float64, shape (rows, cols)
-        Plain means by the names in `METRICS`; NaN at a PE without a fault.
+        Means over the faults that are done, by the names in `METRICS`, with the weights of a stratified sample; NaN at
+        a PE without a fault.
     population : int or None
         How many faults the space has at every PE.
     """
@@ -272,7 +269,7 @@ class Figures:
         self.columns = columns
         about = summary.provenance
         self._space = None if about.fault_space is None else SpaceCounts.of(about.fault_space)
-        self._intervals: dict[tuple[float, int, int | None], Interval] = {}
+        self._rates = GroupRates(about, columns.certain.astype(bool))
 
     @property
     def about(self) -> Provenance:
@@ -303,18 +300,17 @@ class Figures:
     @property
     def group_method(self) -> str:
         """Name of the method of the groups' intervals."""
-        if self._space is not None:
-            return GROUP_EXACT
-        return CENSUS if self._open_faults == 0 else BOUNDS
+        return self._rates.method
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """How many faults of the space each fault that is done stands for, but for a common factor."""
+        return self._rates.weights
 
     @property
     def has_intervals(self) -> bool:
         """Whether the groups' intervals have a width at all."""
         return self.group_method != CENSUS
-
-    @property
-    def _open_faults(self) -> int:
-        return self.about.faults - len(self.columns)
 
     @cached_property
     def values(self) -> dict[str, tuple[int, ...]]:
@@ -356,8 +352,14 @@ class Figures:
             population=population,
             certain=int(columns.certain[places].sum()),
             activated=int(np.count_nonzero(columns.activated[places])),
-            rates={name: self._rate(name, places, population) for name in METRICS} if len(places) else {},
+            rates={name: self._rate(name, places, population, fixed) for name in METRICS} if len(places) else {},
         )
+
+    def _rate(self, metric: str, places: Int64, population: int | None, fixed: Mapping[str, int]) -> Interval:
+        shares = getattr(self.columns, metric) / self.images
+        certain_share = {"masked": 1.0, "correct": self.about.golden_accuracy}.get(metric, 0.0)
+        named = {name: label_of(name, value) for name, value in fixed.items()}
+        return self._rates.of(shares, places, population, named, certain_share=certain_share)
 
     def _column(self, name: str) -> Int64:
         """Return a dimension's value for every armed bit."""
@@ -375,21 +377,6 @@ class Figures:
         if self.tile_cycles is None or not self.transient:
             return np.full(len(columns), -1, dtype=np.int64)
         return np.asarray(columns.first_cycle * CYCLE_PARTS // np.array(self.tile_cycles)[columns.layer])
-
-    def _rate(self, metric: str, places: Int64, population: int | None) -> Interval:
-        counts = getattr(self.columns, metric)[places]
-        # Groups of the same size and sum are frequent, and their intervals the same.
-        key = (int(counts.sum()), len(places), population)
-        if key not in self._intervals:
-            stands_for = Population(size=population, certain=None)
-            if population is None:
-                # Any of the faults that are not done may belong here.
-                stands_for = Population(size=None, certain=None, listed=len(places) + self._open_faults)
-            none_certain = np.zeros(len(places), dtype=bool)
-            self._intervals[key] = estimate(
-                counts / self.images, none_certain, stands_for, self.about.confidence, certain_share=0.0
-            )
-        return self._intervals[key]
 
     def profile(self, dimension: str, **fixed: int) -> list[Group]:
         """Return the groups along one of the `DIMENSIONS`, inside of what is fixed; none if it has no values."""
@@ -426,11 +413,13 @@ class Figures:
         # A fault that arms several bits of a PE is there once.
         places, pes = np.divmod(np.unique(columns.armed * size + columns.row * cols + columns.col), size)
         faults = np.bincount(pes, minlength=size)
+        weights = self._rates.weights[places]
+        shares = np.bincount(pes, weights=weights, minlength=size) * self.images
         rates = {}
         for name in METRICS:
-            sums = np.bincount(pes, weights=getattr(columns, name)[places], minlength=size)
+            sums = np.bincount(pes, weights=weights * getattr(columns, name)[places], minlength=size)
             with np.errstate(invalid="ignore"):
-                rates[name] = (sums / (faults * self.images)).reshape(rows, cols)
+                rates[name] = (sums / shares).reshape(rows, cols)
         return PeGrid(
             faults=faults.reshape(rows, cols),
             rates=rates,
@@ -468,20 +457,22 @@ class Figures:
         return text + "@l{}:g{}:t{}:y{}+{}".format(*window)
 
 
-def read_figures(result: Path) -> Figures:
+def read_figures(result: Path, target: str = TARGETS[0]) -> Figures:
     """Read a result and prepare its figures.
 
     Parameters
     ----------
     result : Path
         A store, or its directory.
+    target : str
+        What the overall rates are about, as for `summarise`; groups are always about the images that ran.
 
     Raises
     ------
     StoreError
         If the store cannot be read, or no fault is done.
     """
-    summary = summarise(result)
+    summary = summarise(result, target)
     with ResultStore.open(result) as store:
         golden = store.golden()
         # Of a campaign that still runs, more may be done by now; all figures are of the same faults.

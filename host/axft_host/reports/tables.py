@@ -30,6 +30,7 @@ __all__ = [
     "inference_facts",
     "least_width",
     "multipliers_table",
+    "other_intervals_table",
     "outcome_table",
     "paper_notes",
     "percent",
@@ -207,6 +208,15 @@ def outcome_table(summary: Summary) -> Table:
     table.add_section()
     for status, share in summary.status_rates.items():
         table.add_row(status.value if status.value in ("hang", "crash") else status.name, percent(share))
+    return table
+
+
+def other_intervals_table(summary: Summary) -> Table:
+    """Return intervals by other methods, which are shown for comparison and decide nothing."""
+    table = empty_table("outcome", "Wilson", "Clopper-Pearson", left=("outcome",))
+    table.title = "other intervals on effective counts, each on its own, for comparison"
+    for name, methods in summary.for_comparison.items():
+        table.add_row(name, *(f"{percent(made.low)} - {percent(made.high)}" for made in methods.values()))
     return table
 
 

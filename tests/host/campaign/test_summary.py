@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from axft_host.campaign.confidence import betting_interval
 from axft_host.campaign.outcome import Status
 from axft_host.campaign.records import FaultRow, Golden, Provenance
 from axft_host.campaign.runner import run_campaign
 from axft_host.campaign.store import STORE_NAME, ResultStore
 from axft_host.campaign.summary import json_without_outcomes, summarise
 from axft_spec.config import ArrayConfig
-from axft_spec.errors import StoreError
+from axft_spec.errors import ConfigError, StoreError
 from axft_spec.faults import parse_fault
 from support.small_campaign import IMAGES, small_plan
 
@@ -71,11 +72,12 @@ def test_listed_faults_that_did_not_run_may_be_anything(tmp_path: Path) -> None:
 
 
 def test_first_faults_of_a_drawn_list_are_a_smaller_sample(tmp_path: Path) -> None:
-    """Their interval is that of a list of this length."""
+    """Their rate and method are those of a list of this length; bets that were made for more faults are more timid."""
     codes = [[0, 0], [2, 2], [0, 2]]
     part = summarise(write(tmp_path / "part", codes, faults=60, space_size=400, space_certain=0))
     whole = summarise(write(tmp_path / "whole", codes, space_size=400, space_certain=0))
-    assert (part.critical, part.interval_method) == (whole.critical, whole.interval_method)
+    assert (part.critical.rate, part.interval_method) == (whole.critical.rate, whole.interval_method)
+    assert part.critical.low <= whole.critical.low < whole.critical.rate < whole.critical.high <= part.critical.high
 
 
 def test_certain_faults_of_the_space_weigh_exactly(tmp_path: Path) -> None:
@@ -87,13 +89,42 @@ def test_certain_faults_of_the_space_weigh_exactly(tmp_path: Path) -> None:
     assert summary.masked.low >= 0.75
     assert summary.critical.high <= 0.25
     assert summary.faulty_accuracy == pytest.approx(0.75 + 0.25 / 2)
-    assert summary.interval_method.startswith("exact hypergeometric")
+    assert summary.interval_method == (
+        "betting, without replacement, faults as units, certainly masked faults as an exact stratum; "
+        "the classes together"
+    )
 
 
-def test_no_critical_fault_in_60_leaves_6_percent(tmp_path: Path) -> None:
-    """40 images under each do not make it 0.15%."""
+def test_three_classes_hold_together(tmp_path: Path) -> None:
+    """Bonferroni: each interval is one of 98.33%, made without the rest of this package's statistics."""
+    codes = np.random.default_rng(3).integers(0, 3, (40, 6)).tolist()
+    summary = summarise(write(tmp_path, codes, space_size=900, space_certain=0))
+    for name, code in (("masked", 0), ("tolerable", 1), ("critical", 2)):
+        shares = (np.array(codes) == code).mean(axis=1)
+        assert getattr(summary, name) == pytest.approx(betting_interval(shares, 900, 40, 1 - 0.05 / 3))
+
+
+def test_no_critical_fault_in_60_leaves_at_least_6_percent(tmp_path: Path) -> None:
+    """40 images under each do not make it 0.15%; with Clopper and Pearson, each on its own, it is 5.96%."""
     summary = summarise(write(tmp_path, [[0] * 40] * 60, space_size=12544, space_certain=0))
-    assert summary.critical.high == pytest.approx(0.06, abs=0.001)
+    assert 0.06 < summary.critical.high < 0.11
+    assert summary.for_comparison["critical"]["clopper_pearson"].high == pytest.approx(0.0596, abs=1e-4)
+    assert summary.for_comparison["critical"]["wilson"].high == pytest.approx(0.0602, abs=1e-4)
+
+
+def test_target_population_is_about_other_images_too(tmp_path: Path) -> None:
+    """One image of ten is critical under every fault: certain for these images, and not for others."""
+    codes = [[2, *[0] * 9]] * 30
+    place = write(tmp_path, codes, space_size=12544, space_certain=0)
+    listed, wider = summarise(place), summarise(place, "population")
+    assert (listed.target, wider.target) == ("listed", "population")
+    assert (wider.critical.rate, listed.critical.rate) == pytest.approx((0.1, 0.1))
+    assert wider.critical.high > 0.4
+    assert wider.interval_method.startswith("two-way (fault x image) variance")
+    with pytest.raises(ConfigError, match=r"^target population needs faults that were drawn from a space"):
+        summarise(write(tmp_path / "hand", codes), "population")
+    with pytest.raises(ConfigError, match=r"^unknown target 'all'; allowed: listed, population"):
+        summarise(place, "all")
 
 
 def test_exhaustive_campaign_has_no_interval(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def test_all_commands_are_there() -> None:
     assert names == {
         *("configs", "multipliers", "data", "data fetch", "data export", "compile", "infer", "faults", "inject"),
         *("diff", "export", "report", "generate", "campaign"),
-        *(f"campaign {name}" for name in ("check", "run", "resume", "status", "list", "export", "diff", "report")),
+        *(f"campaign {name}" for name in ("check", "run", "resume", "status", "list", "compare")),
+        *(f"campaign {name}" for name in ("export", "diff", "report")),
     }
 
 

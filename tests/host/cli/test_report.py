@@ -27,7 +27,7 @@ def results(run: Run) -> None:
 def test_tables_go_to_the_terminal(run: Run) -> None:
     """For one result, its outcomes and profiles."""
     text = run("report all/8P").stdout
-    for part in ("critical", "8P by bit", "8P by fault kind", "intervals of these groups: exact hypergeometric"):
+    for part in ("critical", "8P by bit", "8P by fault kind", "Clopper-Pearson", "intervals of these groups: betting"):
         assert part in text
     assert "side by side" not in text
 

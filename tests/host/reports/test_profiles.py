@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from axft_host.campaign.confidence import betting_interval
 from axft_host.campaign.export import fault_table
-from axft_host.campaign.statistics import CENSUS, exact_interval
+from axft_host.campaign.statistics import CENSUS
 from axft_host.campaign.summary import summarise
-from axft_host.reports.profiles import GROUP_EXACT, Figures, read_figures
+from axft_host.reports.groups import GROUP_BETTING
+from axft_host.reports.profiles import Figures, read_figures
 from axft_spec.faults import FaultKind, Site, parse_fault
 
 IMAGES = 12
@@ -59,14 +61,14 @@ def test_profile_is_that_of_the_exported_rows(name: str, dimension: str, request
 def test_intervals_take_a_group_for_a_sample_of_its_part_of_the_space(drawn: Path) -> None:
     """Of 4 x 3 PEs with 2 polarities: 24 faults have a bit, 48 a row, 96 a polarity; the faults are the units."""
     figures = read_figures(drawn)
-    assert figures.group_method == GROUP_EXACT
+    assert figures.group_method == GROUP_BETTING
     rows = fault_table(drawn)
     for dimension, population in (("bit", 24), ("row", 48), ("kind", 96), ("site", 192)):
         for group in figures.profile(dimension):
             assert group.population == population
             chosen = rows[rows[dimension] == value_of(dimension, group.value)]
-            total = float(chosen["critical"].sum()) / IMAGES
-            expected, rate = exact_interval(total, len(chosen), population, 0.95), group.rates["critical"]
+            shares = chosen["critical"].to_numpy() / IMAGES
+            expected, rate = betting_interval(shares, population, len(chosen), 0.95), group.rates["critical"]
             assert (rate.rate, rate.low, rate.high) == pytest.approx((expected.rate, expected.low, expected.high))
 
 

@@ -57,7 +57,7 @@ function unpack(result) {
   armed.fault = result.armed.fault || Array.from({ length }, (_, place) => place);
   armed.bit = spread(result.armed.bit, length);
   armed.site = spread(result.armed.site, length);
-  result.unpacked = { columns, armed };
+  result.unpacked = { columns, armed, weights: spread(result.weights, result.faults) };
   return result.unpacked;
 }
 
@@ -83,7 +83,9 @@ function passes(place) {
 function sums(groupOf, groups) {
   const { columns, armed } = unpack(current);
   const column = columns[METRICS[state.metric].column];
+  const { weights } = unpack(current);
   const count = new Array(groups).fill(0);
+  const whole = new Array(groups).fill(0);
   const total = new Array(groups).fill(0);
   const last = new Array(groups).fill(-1);
   for (let place = 0; place < armed.fault.length; place += 1) {
@@ -92,9 +94,10 @@ function sums(groupOf, groups) {
     if (group === null || group === undefined || last[group] === fault || !passes(place)) continue;
     last[group] = fault;
     count[group] += 1;
-    total[group] += column[fault];
+    whole[group] += weights[fault];
+    total[group] += weights[fault] * column[fault];
   }
-  return count.map((faults, group) => ({ faults, rate: faults ? shown(total[group] / faults / current.images) : null }));
+  return count.map((faults, group) => ({ faults, rate: faults ? shown(total[group] / whole[group] / current.images) : null }));
 }
 
 const shown = (share) => (state.metric === "drop" ? current.golden - share : share);
@@ -109,7 +112,10 @@ function cellOf(fixed) {
   const [faults, population] = cell;
   if (!faults) return { faults, population, rate: null };
   const at = 2 + 3 * current.metrics.indexOf(METRICS[state.metric].column);
-  const [rate, low, high] = cell.slice(at, at + 3).map(shown);
+  const numbers = cell.slice(at, at + 3);
+  const rate = shown(numbers[0]);
+  if (numbers[1] === null) return { faults, population, rate };
+  const [low, high] = numbers.slice(1).map(shown);
   return { faults, population, rate, low: Math.min(low, high), high: Math.max(low, high) };
 }
 

@@ -66,12 +66,12 @@ function paintProfiles() {
       const groups = profile(dimension);
       const withIntervals = groups.some((group) => group.high > group.low + 1e-9);
       const name = METRICS[state.metric].name;
-      const note = withIntervals || !current.intervals ? null : "Plain means: under these filters no intervals are computed.";
+      const note = withIntervals || !current.intervals ? null : "Means of the drawn faults: no intervals are computed here.";
       const rows = groups.map((group) => [
         group.label,
         group.population ? `${number(group.faults)} of ${number(group.population)}` : number(group.faults),
         group.rate === null ? "no sampled fault" : percent(group.rate),
-        withIntervals && group.rate !== null ? `${percent(group.low)} to ${percent(group.high)}` : "-",
+        group.high !== undefined && withIntervals && group.rate !== null ? `${percent(group.low)} to ${percent(group.high)}` : "-",
       ]);
       const title = `${name[0].toUpperCase()}${name.slice(1)} by ${DIMENSIONS[dimension]}`;
       const details = make(
