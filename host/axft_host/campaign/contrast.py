@@ -159,7 +159,7 @@ def _one(a: _Result, b: _Result, outcome: str) -> Contrast:
     count = min(len(a.rows), len(b.rows))
     if [row.fault for row in a.rows[:count]] != [row.fault for row in b.rows[:count]] or not count:
         raise ConfigError(
-            "configurations can be compared only on the same faults, and these lists differ; run both with the same seed"
+            "configurations can be compared only on the same faults, and these lists differ; run both with one list"
         )
     test = sign_flip_test(a.shares(outcome, count), b.shares(outcome, count))
     planned = min(a.about.faults, b.about.faults)

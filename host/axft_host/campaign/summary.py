@@ -331,13 +331,14 @@ class _Estimates:
             return listed_interval(shares, self._about.faults)
         if name in self._looked:
             return self._looked[name]
-        if self._population:
-            return self._over_images(name, self._basis)
-        return rate_interval(shares, self._basis, self._level, certain_share=CLASSES[name])
+        listed = rate_interval(shares, self._basis, self._level, certain_share=CLASSES[name])
+        if not self._population or not sum(self._basis.sizes):
+            return listed
+        # More is unknown of all images than of those that ran; the approximation may not say otherwise.
+        wider = self._over_images(name, self._basis)
+        return Interval(wider.rate, min(listed.low, wider.low), max(listed.high, wider.high))
 
     def _over_images(self, name: str, basis: Basis) -> Interval:
-        if not sum(basis.sizes):
-            return rate_interval(self._shares(name), basis, self._level, certain_share=CLASSES[name])
         stratum = basis.stratum[: len(self._rows)]
         drawn = [row for row, number in zip(self._rows, stratum, strict=True) if number != CERTAIN]
         hits = np.array([row.outcomes(self._images) == _OUTCOMES[name] for row in drawn]).reshape(-1, self._images)

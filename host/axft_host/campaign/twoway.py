@@ -29,7 +29,7 @@ Ints = NDArray[np.int64]
 #: Name of the method, as results state it.
 TWO_WAY = (
     "two-way (fault x image) variance, finite in the faults, images as a random sample; Wilson's form with Student's "
-    "t; approximate"
+    "t; approximate, and no narrower than for the images that ran"
 )
 
 

@@ -28,8 +28,8 @@ def command(results: tuple[Path, ...], outcome: str, as_json: bool) -> None:
 
     DIR is a result, or a campaign, which stands for its results. Of those, every two are compared whose fault spaces,
     faults, images and lowering are the same: 8-bit configurations among each other, not with the 16-bit one. The test
-    flips the signs of the differences fault by fault, so that the images of a fault stay together; p-values are corrected
-    for all comparisons that are printed (Holm). `axft-hw diff` tells whether two results are equal.
+    flips the signs of the differences fault by fault, so that the images of a fault stay together; p-values are
+    corrected for all comparisons that are printed (Holm). `axft-hw diff` tells whether two results are equal.
     """
     from axft_host.campaign.contrast import contrasts
     from axft_host.reports.campaigns import contrast_table

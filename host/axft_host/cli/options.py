@@ -73,8 +73,8 @@ target_option = click.option(
     default="listed",
     metavar="[listed|population]",
     show_default=True,
-    help="What the overall rates are about: the fault space on the images that ran, or on other images of their kind as "
-    "well, with wider, approximate intervals.",
+    help="What the overall rates are about: the fault space on the images that ran, or on other images of their kind "
+    "as well, with wider, approximate intervals.",
 )
 
 board_option = click.option(

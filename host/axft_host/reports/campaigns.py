@@ -9,6 +9,7 @@ from rich.table import Table
 from axft_host.campaign.contrast import Contrast
 from axft_host.campaign.directory import RunState
 from axft_host.campaign.forecast import Forecast
+from axft_host.campaign.outcome import Status
 from axft_host.campaign.summary import Summary
 from axft_host.reports.tables import empty_table, percent
 
@@ -119,11 +120,24 @@ def list_table(found: Iterable[tuple[str, Sequence[RunState]]]) -> Table:
 
 def campaign_table(found: Iterable[tuple[str, Summary | None]]) -> Table:
     """Return what came of the runs of a campaign: rates in percent, with their intervals."""
-    columns = ("run", "faults", "images", "masked %", "tolerable %", "critical %", "accuracy\ngolden", "under\nfault")
+    found = list(found)
+    lost = [
+        status for status in (Status.HANG, Status.CRASH) if any(one and one.status_rates[status] for _, one in found)
+    ]
+    columns = [
+        "run",
+        "faults",
+        "images",
+        "masked %",
+        "tolerable %",
+        "critical %",
+        *(f"{each.value} %" for each in lost),
+    ]
+    columns += ["accuracy\ngolden", "under\nfault"]
     table = empty_table(*columns, left=("run",), fold=("run",), dense=True)
     for name, summary in found:
         if summary is None:
-            table.add_row(name, "0", *["-"] * 6)
+            table.add_row(name, "0", *["-"] * (len(columns) - 2))
             continue
         rates = [summary.masked, summary.tolerable, summary.critical]
         table.add_row(
@@ -131,6 +145,7 @@ def campaign_table(found: Iterable[tuple[str, Summary | None]]) -> Table:
             f"{summary.faults:,}",
             f"{summary.images:,}",
             *(f"{percent(rate.rate)}\n({percent(rate.low)} - {percent(rate.high)})" for rate in rates),
+            *(percent(summary.status_rates[status]) for status in lost),
             percent(summary.provenance.golden_accuracy),
             percent(summary.faulty_accuracy),
         )

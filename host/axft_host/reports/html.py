@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from axft_host.campaign.statistics import Interval
-from axft_host.campaign.summary import published_row
+from axft_host.campaign.summary import Summary, published_row
 from axft_host.campaign.versions import own_version
 from axft_host.reports.charts import (
     EnergyPoint,
@@ -225,9 +225,21 @@ def _outcomes_of_one(label: str, figures: Figures) -> Markup:
         rows.append([name, percent(share), "", *([] if paper is None else [""])])
     heads = ["outcome", "%", _level(figures), *([] if paper is None else ["paper %"])]
     facts = [join(element("dt", name), element("dd", value)) for name, value in summary_facts(summary)]
-    return element(
-        "div", _table(f"Outcomes of {label}", heads, rows), element("dl", *facts, class_="facts"), class_="columns"
-    )
+    shown = _table(f"Outcomes of {label}", heads, rows), element("dl", *facts, class_="facts")
+    return join(element("div", *shown, class_="columns"), _other_intervals(label, summary))
+
+
+def _other_intervals(label: str, summary: Summary) -> Markup | None:
+    """Return intervals that are shown for comparison, folded away."""
+    if not summary.for_comparison:
+        return None
+    rows: list[list[object]] = [
+        [name, *(f"{percent(made.low)} to {percent(made.high)}" for made in methods.values())]
+        for name, methods in summary.for_comparison.items()
+    ]
+    caption = f"Other intervals of {label}, on effective counts, each on its own"
+    table = _table(caption, ["outcome", "Wilson", "Clopper-Pearson"], rows)
+    return _details("Other intervals, for comparison", table)
 
 
 def _outcomes_side_by_side(results: Sequence[tuple[str, Figures]]) -> Markup:

@@ -158,3 +158,27 @@ def test_interrupted_campaign_says_how_to_go_on(run_json: RunJson, spec: Path, p
 def test_bad_input_is_one_line(run: Run, spec: Path, line: str, message: str) -> None:
     """With exit code 2."""
     assert message in run(line, 2).stderr.splitlines()[-1]
+
+
+def test_configurations_of_a_campaign_are_compared(run: Run, run_json: RunJson, spec: Path) -> None:
+    """Both runs met the same faults; the one result that is left has no peer."""
+    run(f"campaign run {spec} --out c")
+    (one,) = run_json("campaign compare c --outcome masked")["comparisons"]
+    assert (one["config_a"], one["config_b"], one["outcome"], one["faults"]) == ("34P", "8P", "masked", 100)
+    assert one["low"] < one["difference"] < one["high"]
+    assert one["p_value"] == one["p_value_corrected"]
+    assert "Holm over 1 comparison" in run("campaign compare c").stdout
+    failed = run("campaign compare c/8P-im2col", code=2)
+    assert failed.stderr.strip().splitlines()[-1].endswith("results to compare must be two or more, not 1")
+
+
+def test_target_population_widens_the_intervals(run: Run, run_json: RunJson, spec: Path) -> None:
+    """In reports, and in what inject prints; another target is an error."""
+    run(f"campaign run {spec} --out c")
+    listed, wider = (run_json(f"report c/8P-im2col {more}")["results"][0] for more in ("", "--target population"))
+    assert (listed["target"], wider["target"]) == ("listed", "population")
+    assert wider["outcomes"]["critical"]["rate"] == pytest.approx(listed["outcomes"]["critical"]["rate"])
+    ends = [[one["outcomes"]["critical"][end] for one in (listed, wider)] for end in ("low", "high")]
+    assert ends[0][1] <= ends[0][0] and ends[1][0] <= ends[1][1]
+    failed = run("report c/8P-im2col --target all", code=2)
+    assert failed.stderr.strip().splitlines()[-1].endswith("unknown target 'all'; allowed: listed, population")
