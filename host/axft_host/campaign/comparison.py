@@ -34,7 +34,7 @@ class PairedTest:
     Members
     -------
     difference : float
-        Mean of a - b over the faults, weighted if weights were given.
+        Mean of a - b over the faults.
     p_value : float
         Of the hypothesis that the two are exchangeable under every fault.
     faults, differing : int
@@ -99,9 +99,7 @@ def _schedule(space: FaultSpace) -> object:
     return "no cycles (permanent faults)" if space.schedule is None else space.schedule.to_json()
 
 
-def sign_flip_test(
-    a: Floats, b: Floats, *, weights: Floats | None = None, draws: int = _DRAWS, seed: int = 0
-) -> PairedTest:
+def sign_flip_test(a: Floats, b: Floats, *, draws: int = _DRAWS, seed: int = 0) -> PairedTest:
     """Test whether two configurations have the same rate, on the same faults in the same order.
 
     If it makes no difference to any fault which of the two it meets, the difference under each is as likely to have the
@@ -111,8 +109,6 @@ def sign_flip_test(
     ----------
     a, b : ndarray of float64, shape (faults,)
         Shares of the images in the class.
-    weights : ndarray of float64, shape (faults,), or None
-        Weight of each fault, such as ``W_h / n_h`` in a stratified sample; equal ones if None.
     draws : int
         Random combinations of signs if there are too many to try all; the p-value then is ``(k + 1) / (draws + 1)`` (B.
         Phipson, G. K. Smyth, "Permutation p-values should never be zero", Statistical Applications in Genetics and
@@ -128,10 +124,9 @@ def sign_flip_test(
     if a.shape != b.shape or a.ndim != 1 or not len(a):
         raise ConfigError(f"both configurations must have the same faults, one or more, not {len(a)} and {len(b)}")
     check_int("draws", draws, 1)
-    share = np.full(len(a), 1 / len(a)) if weights is None else np.asarray(weights, dtype=np.float64)
     # Shares are multiples of one over the images; what differs by rounding alone does not differ.
     raw = np.where(np.abs(a - b) < 1e-12, 0.0, a - b)
-    terms = share * raw
+    terms = raw / len(a)
     difference = float(terms.sum())
     sizes = np.abs(terms[terms != 0])
     # Sums in another order round differently; those that tie with the observed one count.

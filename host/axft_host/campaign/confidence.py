@@ -43,7 +43,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 #: Name of the method, as results state it.
-BETTING = "betting, without replacement, faults as units, certainly masked faults as an exact stratum"
+BETTING = "betting, without replacement, faults as units"
 
 #: How far, in natural logarithms, capital must lie above its limit: far more than rounding adds up to, and so little
 #: that no interval shows it.

@@ -20,16 +20,20 @@ from axft_spec.errors import ConfigError, unknown_name
 from axft_spec.faults import FaultSpace
 from axft_spec.flipflops import FLIP_FLOP_PREFIX
 
-__all__ = ["Contrast", "contrast", "contrasts"]
+__all__ = ["Contrast", "contrasts"]
 
 # What two results must have in common to be compared, and what it is called.
 _SAME = {
+    "network_name": "network",
+    "network_source_digest": "content of the network",
+    "dataset_digest": "content of the images",
     "lowering": "lowering",
     "score": "score",
-    "dataset_digest": "images",
-    "kind": "fault kind",
     "fault_seed": "seed of the draw",
 }
+
+#: Random combinations of signs; more for many comparisons, so that corrected p-values can be as small as 0.001.
+_DRAWS = 9_999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,12 @@ class _Result:
         with ResultStore.open(path) as store:
             return cls(path=path, about=store.provenance(), golden=store.golden(), rows=list(store.rows()))
 
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What makes it the configuration that it is: the array, and how the network became integers."""
+        about = self.about
+        return about.config_digest, about.rounding, about.compensated, about.network_digest
+
     def shares(self, outcome: str, count: int) -> NDArray[np.float64]:
         """Return the share of the images in a class, for the first faults of the list."""
         return np.array([getattr(row, outcome) for row in self.rows[:count]]) / len(self.golden.labels)
@@ -107,8 +117,10 @@ class _Result:
         return FaultSpace.from_json(self.about.fault_space)
 
 
-def contrasts(results: Sequence[Path], outcome: str = "critical") -> list[Contrast]:
-    """Compare every two of several results that can be compared; p-values are corrected for all of them.
+def contrasts(results: Sequence[Path], outcome: str = "critical") -> tuple[list[Contrast], list[str]]:
+    """Compare every two configurations that met the same faults, once; p-values are corrected for all comparisons.
+
+    Of several results of a configuration, those two are taken that have most faults in common.
 
     Parameters
     ----------
@@ -117,55 +129,57 @@ def contrasts(results: Sequence[Path], outcome: str = "critical") -> list[Contra
     outcome : str
         ``masked``, ``tolerable`` or ``critical``.
 
+    Returns
+    -------
+    (list of Contrast, list of str)
+        The comparisons, and for every two results that cannot be compared, why not; results of one configuration are
+        not mentioned.
+
     Raises
     ------
     ConfigError
-        If no two can be compared; the message says why for the last two.
+        If no two can be compared, or the class is unknown.
     """
+    if outcome not in CLASSES:
+        raise ConfigError(unknown_name("class of outcomes", outcome, CLASSES))
     if len(results) < 2:
         raise ConfigError(f"results to compare must be two or more, not {len(results)}")
     read = [_Result.read(path) for path in results]
-    found, reason = [], ""
-    for a, b in combinations(read, 2):
+    best: dict[tuple[object, ...], tuple[_Result, _Result]] = {}
+    reasons = []
+    # In the order in which configurations come first, so that the sign of a difference has one meaning.
+    order = {identity: place for place, identity in enumerate(dict.fromkeys(one.identity for one in read))}
+    for two in combinations(read, 2):
+        a, b = sorted(two, key=lambda one: order[one.identity])
+        if a.identity == b.identity:
+            continue
         try:
-            found.append(_one(a, b, outcome))
+            _check(a, b)
         except ConfigError as error:
-            reason = f"{a.path.name} and {b.path.name}: {error}"
-    if not found:
-        raise ConfigError(reason)
-    return _corrected(found)
+            reasons.append(f"{a.path.name} and {b.path.name}: {error}")
+            continue
+        pair = (a.identity, b.identity, a.about.lowering, a.about.score)
+        if pair not in best or _common(*best[pair]) < _common(a, b):
+            best[pair] = a, b
+    if not best:
+        raise ConfigError(reasons[-1] if reasons else "results to compare must be of two configurations, not of one")
+    draws = max(_DRAWS, 1000 * len(best))
+    made = [_one(a, b, outcome, draws) for a, b in best.values()]
+    corrected = holm([one.test.p_value for one in made])
+    return [replace(one, corrected=value) for one, value in zip(made, corrected, strict=True)], reasons
 
 
-def contrast(a: Path, b: Path, outcome: str = "critical") -> Contrast:
-    """Compare two results; see `contrasts`.
-
-    Raises
-    ------
-    ConfigError
-        If they cannot be compared; the message says why.
-    """
-    return _one(_Result.read(a), _Result.read(b), outcome)
+def _common(a: _Result, b: _Result) -> int:
+    """Return how many faults both have run."""
+    return min(len(a.rows), len(b.rows))
 
 
-def _corrected(found: Sequence[Contrast]) -> list[Contrast]:
-    corrected = holm([one.test.p_value for one in found])
-    return [replace(one, corrected=value) for one, value in zip(found, corrected, strict=True)]
-
-
-def _one(a: _Result, b: _Result, outcome: str) -> Contrast:
-    if outcome not in CLASSES:
-        raise ConfigError(unknown_name("class of outcomes", outcome, CLASSES))
-    _check(a, b)
-    count = min(len(a.rows), len(b.rows))
-    if [row.fault for row in a.rows[:count]] != [row.fault for row in b.rows[:count]] or not count:
-        raise ConfigError(
-            "configurations can be compared only on the same faults, and these lists differ; run both with one list"
-        )
-    test = sign_flip_test(a.shares(outcome, count), b.shares(outcome, count))
+def _one(a: _Result, b: _Result, outcome: str, draws: int) -> Contrast:
+    count = _common(a, b)
+    shares = a.shares(outcome, count), b.shares(outcome, count)
+    test = sign_flip_test(*shares, draws=draws)
+    confidence = max(a.about.confidence, b.about.confidence)
     planned = min(a.about.faults, b.about.faults)
-    interval = difference_interval(
-        a.shares(outcome, count), b.shares(outcome, count), a.space.size, planned, a.about.confidence
-    )
     return Contrast(
         a=str(a.path),
         b=str(b.path),
@@ -175,8 +189,8 @@ def _one(a: _Result, b: _Result, outcome: str) -> Contrast:
         outcome=outcome,
         test=test,
         corrected=test.p_value,
-        interval=interval,
-        confidence=a.about.confidence,
+        interval=difference_interval(*shares, a.space.size, planned, confidence),
+        confidence=confidence,
     )
 
 
@@ -190,16 +204,26 @@ def _check(a: _Result, b: _Result) -> None:
                 f"configurations can be compared on simple samples, not on the design {one.about.sampling['design']!r} "
                 f"of {one.path}: its strata are its own"
             )
+        if one.about.stopping is not None:
+            raise ConfigError(
+                f"configurations can be compared at a number of faults that was set beforehand, and {one.path} stopped "
+                f"by a rule; run both without one"
+            )
     spaces = [None if one.about.fault_space is None else one.space for one in (a, b)]
     check_same_space(*spaces)
+    if len(a.golden.labels) != len(b.golden.labels):
+        raise ConfigError(
+            f"configurations can be compared only on the same images, not on {len(a.golden.labels)} and "
+            f"{len(b.golden.labels)}; run both with the same --images"
+        )
     for member, what in _SAME.items():
         mine, other = getattr(a.about, member), getattr(b.about, member)
         if mine != other:
             raise ConfigError(
                 f"configurations can be compared only with the same {what}, not with {mine} and {other}; run both alike"
             )
-    if a.golden.labels.tolist() != b.golden.labels.tolist():
+    count = _common(a, b)
+    if not count or [row.fault for row in a.rows[:count]] != [row.fault for row in b.rows[:count]]:
         raise ConfigError(
-            f"configurations can be compared only on the same images, not on {len(a.golden.labels)} and "
-            f"{len(b.golden.labels)}; run both with the same --images"
+            "configurations can be compared only on the same faults, and these lists differ; run both with one list"
         )

@@ -150,7 +150,11 @@ def neyman(
     """
     done = [0] * len(sizes) if begun is None else list(begun)
     half = [math.ceil(_LEAST_SHARE * share) for share in proportional(sizes, total)]
-    least = [min(size, max(part, first + 1)) for size, part, first in zip(sizes, half, done, strict=True)]
+    begin = [min(size, first + 1) for size, first in zip(sizes, done, strict=True)]
+    least = [min(size, max(part, first)) for size, part, first in zip(sizes, half, begin, strict=True)]
+    if sum(least) > total:
+        # Many strata for few draws: what the pilot has drawn leaves no room for halves.
+        least = begin
     return _shared(np.asarray(sizes) * np.asarray(spread, dtype=np.float64), least, sizes, total)
 
 

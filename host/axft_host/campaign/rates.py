@@ -59,10 +59,12 @@ class Basis:
             How many of the space are; None if that is not known, and all listed faults are to be taken as drawn.
         """
         marks = np.asarray(certain, dtype=bool) & (space_certain is not None)
-        open_faults = int(np.count_nonzero(~marks))
+        size = space_size - (space_certain or 0)
+        # Where it is not known yet which listed faults are certain, more seem open than there are.
+        open_faults = min(int(np.count_nonzero(~marks)), size)
         return cls(
             stratum=np.where(marks, CERTAIN, 0),
-            sizes=(space_size - (space_certain or 0),),
+            sizes=(size,),
             phases=(Phase(first=0, planned=(open_faults,)),),
             certain=space_certain or 0,
         )
@@ -116,7 +118,8 @@ class Basis:
     @property
     def method(self) -> str:
         """Name of the method of `rate_interval`, as results state it."""
-        return STRATIFIED if self._strata else BETTING
+        name = STRATIFIED if self._strata else BETTING
+        return f"{name}, certainly masked faults as an exact stratum" if self.certain else name
 
     @property
     def _strata(self) -> bool:

@@ -28,8 +28,9 @@ from axft_host.campaign.stopping import StoppingRule, fractions_of
 from axft_host.campaign.store import COMPLETE, STORE_NAME, ResultStore, make_result_dir, store_path, utc_now
 from axft_host.campaign.versions import tool_versions
 from axft_host.campaign.workers import Batch, Interruption, Pool, WorkerPool, default_workers, run_batches_here
-from axft_spec.errors import StoreError, exists_message
+from axft_spec.errors import BackendError, StoreError, exists_message
 from axft_spec.faultlist import write_fault_list
+from axft_spec.faults import FaultSpace
 from axft_spec.flipflops import AnyFault
 
 __all__ = [
@@ -159,13 +160,16 @@ def _prepare(plan: Plan) -> _Run:
         if plan.sample is not None and space is not None:
             # Of a space that is too large to tell them apart, none were left out of the strata.
             space_certain = space.size - sum(plan.sample.sizes)
+        marks = None
+        if plan.sample is not None and space_certain and isinstance(space, FaultSpace):
+            marks = masking.of(list(space))
     labels = plan.prepared.dataset.labels
     golden = Golden(image_ids=np.arange(len(labels)), labels=labels, predictions=top_class(accumulators))
     return _Run(
         plan=plan,
         job=Job(board=plan.board, workload=workload, labels=labels, golden=accumulators, score=plan.score),
         golden=golden,
-        provenance=_provenance(plan, backend.device(), golden, accumulators, certain, space_certain),
+        provenance=_provenance(plan, backend.device(), golden, accumulators, certain, space_certain, marks),
         certain=certain,
         skipped=certain if backend.skips_certain else np.zeros_like(certain),
         watch=watch,
@@ -211,11 +215,13 @@ def run_campaign(
     progress = progress or SilentProgress()
     run = _prepare(plan)
     with Interruption(progress.stopping) as stop:
+        # A rule that does not fit the list is an error before anything is written.
+        rule = rule or rule_of(run.provenance)
         directory = make_result_dir(out, plan.prepared.config_name)
         with locked(directory):
             _write_list(directory / FAULT_LIST_NAME, plan)
             with ResultStore.create(directory / STORE_NAME, run.provenance, run.golden) as store:
-                return _execute(run, store, rule or rule_of(store.provenance()), cluster, stop, progress)
+                return _execute(run, store, rule, cluster, stop, progress)
 
 
 def resume_campaign(
@@ -412,7 +418,14 @@ class _InOrder:
 
     def _marked(self, row: FaultRow) -> FaultRow:
         """Say of a fault that ran, and need not have, that it belongs to those that are masked with certainty."""
-        return replace(row, certain=True) if self._certain[row.index] and row.status is Status.OK else row
+        if not self._certain[row.index]:
+            return row
+        if row.status is not Status.OK:
+            raise BackendError(
+                f"fault {row.fault} is masked with certainty, and on this device its run ended as {row.status.value}: "
+                f"the device is not what it should be; `axft-hw doctor` examines it; what is done is kept"
+            )
+        return replace(row, certain=True)
 
     def _masked(self, index: int) -> FaultRow:
         assert self._certain[index], "rows come in the order of the list"
@@ -436,6 +449,7 @@ def _provenance(
     accumulators: NDArray[np.int64],
     certain: NDArray[np.bool_],
     space_certain: int | None,
+    marks: NDArray[np.bool_] | None,
 ) -> Provenance:
     workload, dataset, faults = plan.prepared.workload, plan.prepared.dataset, plan.faults
     network, space = workload.network, plan.sample_space or faults.space
@@ -474,6 +488,6 @@ def _provenance(
         confidence=plan.confidence,
         versions=tool_versions(),
         options=options_to_json(plan.options, images=len(dataset)),
-        sampling=None if space is None else sampling_json(plan.sample, certain),
+        sampling=None if space is None else sampling_json(plan.sample, certain, marks),
         stopping=None if stopping is None else stopping_json(stopping),
     )

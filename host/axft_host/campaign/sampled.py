@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import math
+import zlib
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,31 @@ from axft_spec.errors import ConfigError, StoreError
 from axft_spec.faultlist import FaultList
 from axft_spec.faults import FaultSpace
 
-__all__ = ["basis_of", "draw_stratified", "rule_of", "sampling_json", "stopping_json"]
+__all__ = ["basis_of", "certain_of_space", "draw_stratified", "rule_of", "sampling_json", "stopping_json"]
+
+
+#: Key of what `sampling_json` keeps of the space.
+_CERTAIN = "certain_of_space"
+
+
+def certain_of_space(about: Provenance) -> NDArray[np.bool_] | None:
+    """Return which faults of its space a stratified sample has left out as certainly masked, shape (space.size,).
+
+    None if there are none, or the store does not say.
+
+    Raises
+    ------
+    StoreError
+        If what the store says is damaged.
+    """
+    if about.sampling is None or about.space_size is None or _CERTAIN not in about.sampling:
+        return None
+    try:
+        packed = zlib.decompress(base64.b64decode(about.sampling[_CERTAIN], validate=True))
+        marks = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=about.space_size, bitorder="little")
+    except (TypeError, ValueError, zlib.error) as error:
+        raise StoreError(f"what the store says of its sample is damaged: {error}") from None
+    return marks.astype(bool)
 
 
 def draw_stratified(
@@ -70,7 +96,9 @@ def draw_stratified(
     return FaultList(tuple(space[index] for index in sample.indices)), sample
 
 
-def sampling_json(sample: Sample | None, certain: NDArray[np.bool_]) -> dict[str, Any]:
+def sampling_json(
+    sample: Sample | None, certain: NDArray[np.bool_], space_certain: NDArray[np.bool_] | None = None
+) -> dict[str, Any]:
     """Return what a store keeps of a drawn list, so that its intervals can be computed from the store alone.
 
     Parameters
@@ -79,9 +107,16 @@ def sampling_json(sample: Sample | None, certain: NDArray[np.bool_]) -> dict[str
         None for a simple random sample.
     certain : ndarray of bool, shape (listed faults,)
         Which are masked with certainty; kept as hex digits, the first fault in the lowest bit of the first byte.
+    space_certain : ndarray of bool, shape (space.size,), or None
+        The same for all faults of a permanent space that a stratified sample leaves them out of: so that the rates of
+        groups can count them. Kept as base64 of what zlib makes of such bytes.
     """
     if sample is not None:
-        return sample.to_json()
+        value = sample.to_json()
+        if space_certain is not None:
+            packed = np.packbits(space_certain, bitorder="little").tobytes()
+            value[_CERTAIN] = base64.b64encode(zlib.compress(packed, 9)).decode()
+        return value
     return {"design": "simple", "certain": np.packbits(certain, bitorder="little").tobytes().hex()}
 
 
@@ -110,7 +145,8 @@ def basis_of(about: Provenance, certain: NDArray[np.bool_] | None = None) -> Bas
         return Basis.simple(about.space_size, listed, about.space_certain)
     try:
         if about.sampling["design"] != "simple":
-            return Basis.stratified(Sample.from_json(about.sampling), about.space_certain or 0)
+            sample = {key: value for key, value in about.sampling.items() if key != _CERTAIN}
+            return Basis.stratified(Sample.from_json(sample), about.space_certain or 0)
         packed = np.frombuffer(bytes.fromhex(about.sampling["certain"]), dtype=np.uint8)
         marks = np.unpackbits(packed, count=about.faults, bitorder="little").astype(bool)
         return Basis.simple(about.space_size, marks, about.space_certain)

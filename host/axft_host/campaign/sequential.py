@@ -137,7 +137,12 @@ class HalfWidthRule:
         self._stopped = all(high - low <= 2 * self.half_width for low, high in self._ends.values())
 
     def intervals(self) -> dict[str, Interval]:
-        """Return the interval of each named class, as of the last look; [0, 1] before the first."""
+        """Return the interval of each named class, as of now; [0, 1] before the first fault.
+
+        Looking once more costs nothing: the intervals hold at any time.
+        """
+        if self._told.done and not self._stopped:
+            self._look()
         rates = {}
         for name, shares in self._told.shares.items():
             low, high = self._ends[name]

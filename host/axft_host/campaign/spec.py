@@ -348,6 +348,8 @@ def _spec_of(top: Table, name: str, base: Path) -> CampaignSpec:
     lowerings = workload.pop("lowerings", ("im2col",))
     score = workload.pop("score", "softmax")
     options = WorkloadOptions(**{"images": DEFAULT_IMAGES, **workload})
+    faults = _faults_of(top.table("faults"), base)
+    samples = _samples_of(top, faults)
     return CampaignSpec(
         name=name,
         title=top.get("title", _text, name),
@@ -355,10 +357,10 @@ def _spec_of(top: Table, name: str, base: Path) -> CampaignSpec:
         lowerings=lowerings,
         workload=options,
         score=score,
-        faults=(faults := _faults_of(top.table("faults"), base)),
-        samples=_samples_of(top, faults),
+        faults=faults,
+        samples=samples,
         backends=_backends_of(top.table("backends")),
-        stopping=_stopping_of(top, faults),
+        stopping=_stopping_of(top, faults, samples),
     )
 
 
@@ -436,7 +438,7 @@ def _design(sample: SampleSpec) -> str | None:
     return None if sample.design == "simple" else sample.design
 
 
-def _stopping_of(top: Table, faults: FaultOptions) -> StoppingOptions | None:
+def _stopping_of(top: Table, faults: FaultOptions, samples: Sequence[SampleSpec]) -> StoppingOptions | None:
     if "stopping" not in top:
         return None
     table = top.table("stopping")
@@ -445,6 +447,8 @@ def _stopping_of(top: Table, faults: FaultOptions) -> StoppingOptions | None:
         raise table.error(None, "half_width is missing: half the width that intervals are to reach, such as 0.01")
     if faults.fault_list is not None:
         raise table.error(None, "a stopping rule needs faults that are drawn from a space, not those of a file")
+    if values.get("rule") == "looks" and any(sample.design != "simple" for sample in samples):
+        raise table.error("rule", "looks set in advance are for simple samples; allowed for this design: half-width")
     return StoppingOptions(**values)
 
 

@@ -34,10 +34,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 #: Name of the method, as results state it.
-STRATIFIED = (
-    "betting, stratified, without replacement in each stratum, faults as units, certainly masked faults as an exact "
-    "stratum"
-)
+STRATIFIED = "betting, stratified, without replacement in each stratum, faults as units"
 
 # Halvings of the brackets around a stratum's mean and around the price of evidence. Whatever they are, the bound holds.
 _INNER, _OUTER, _AGAIN = 36, 30, 8

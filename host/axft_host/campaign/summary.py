@@ -26,7 +26,7 @@ from axft_spec.config import PRESETS, PaperRow
 from axft_spec.errors import ConfigError, StoreError, unknown_name
 from axft_spec.flipflops import FLIP_FLOP_PREFIX
 
-__all__ = ["TARGETS", "Summary", "json_without_outcomes", "published_row", "summarise"]
+__all__ = ["TARGETS", "Summary", "check_target", "json_without_outcomes", "published_row", "summarise"]
 
 #: What rates are to be about: the fault space on the listed images, or on images that did not run as well.
 TARGETS = ("listed", "population")
@@ -185,7 +185,7 @@ def _document(about: Provenance, **figures: object) -> dict[str, Any]:
     }
 
 
-def json_without_outcomes(result: Path) -> dict[str, Any]:
+def json_without_outcomes(result: Path, target: str = TARGETS[0]) -> dict[str, Any]:
     """Return the document of a campaign that ended before its first faults were done.
 
     It has the keys of `Summary.to_json`; rates and what follows from them are null.
@@ -194,6 +194,8 @@ def json_without_outcomes(result: Path) -> dict[str, Any]:
     ----------
     result : Path
         A store, or its directory.
+    target : str
+        What was asked for.
 
     Raises
     ------
@@ -213,7 +215,7 @@ def json_without_outcomes(result: Path) -> dict[str, Any]:
                 **{name: dict.fromkeys(("rate", "low", "high")) for name in CLASSES},
                 **{status.value: None for status in Status},
             },
-            target=TARGETS[0],
+            target=target,
             interval_method=None,
             for_comparison={},
             certain_masked=0,
@@ -246,13 +248,12 @@ def summarise(result: Path, target: str = TARGETS[0]) -> Summary:
     ConfigError
         If the target is unknown, or cannot be had from this result.
     """
-    if target not in TARGETS:
-        raise ConfigError(unknown_name("target", target, TARGETS))
     with ResultStore.open(result) as store:
         about, meta, images = store.provenance(), store.meta(), len(store.golden().labels)
         rows = list(store.rows())
         if not rows:
             raise StoreError(f"{store.path} holds no outcomes: the campaign ended before its first faults were done")
+    check_target(target, drawn=about.space_size is not None, stops=about.stopping is not None, images=images)
     estimates = _Estimates(about, rows, images, target)
     masked, tolerable, critical = (estimates.interval(name) for name in CLASSES)
     return Summary(
@@ -268,8 +269,8 @@ def summarise(result: Path, target: str = TARGETS[0]) -> Summary:
         status_rates={
             Status.OK: masked.rate,
             Status.SDC: tolerable.rate + critical.rate,
-            Status.HANG: _share(rows, Status.HANG),
-            Status.CRASH: _share(rows, Status.CRASH),
+            Status.HANG: estimates.share_of_status(Status.HANG),
+            Status.CRASH: estimates.share_of_status(Status.CRASH),
         },
         certain_masked=sum(row.certain for row in rows),
         activated=sum(row.activated for row in rows),
@@ -279,6 +280,41 @@ def summarise(result: Path, target: str = TARGETS[0]) -> Summary:
         target=target,
         for_comparison=estimates.for_comparison(),
     )
+
+
+def check_target(target: str, *, drawn: bool, stops: bool, images: int) -> None:
+    """Check that a campaign's rates can be about a target.
+
+    Parameters
+    ----------
+    target : str
+    drawn : bool
+        Whether the faults were drawn from a space.
+    stops : bool
+        Whether there is a stopping rule.
+    images : int
+
+    Raises
+    ------
+    ConfigError
+        If it is none of `TARGETS`, or cannot be had.
+    """
+    if target not in TARGETS:
+        raise ConfigError(unknown_name("target", target, TARGETS))
+    if target == TARGETS[0]:
+        return
+    if not drawn:
+        raise ConfigError(
+            "target population needs faults that were drawn from a space, not a list made by hand, which stands for "
+            "itself alone; allowed: target listed"
+        )
+    if stops:
+        raise ConfigError(
+            "target population has no interval that holds under a stopping rule; allowed for this campaign: target "
+            "listed"
+        )
+    if images < 2:
+        raise ConfigError(f"target population needs 2 images or more, not {images}")
 
 
 class _Estimates:
@@ -294,25 +330,19 @@ class _Estimates:
         if self._basis is None:
             self._joint = ""
         elif about.stopping is not None:
-            if self._population:
-                raise ConfigError(
-                    "target population has no interval that holds under a stopping rule; allowed for this campaign: "
-                    "target listed"
-                )
             together = about.stopping["together"]
             self._level = about.confidence
-            self._joint = (
-                f"; {'its classes together' if together else 'each class on its own'}, under its stopping rule"
-            )
+            self._joint = f"; {'its classes together' if together else 'each class on its own'}"
             rule = rule_of(about)
             for row in rows:
                 rule.feed(row.index, fractions_of(row, images), certain=row.certain)
             self._looked = rule.intervals()
-        if self._population and self._basis is None:
-            raise ConfigError(
-                "target population needs faults that were drawn from a space, not a list made by hand, which stands "
-                "itself alone"
-            )
+            if about.stopping["rule"] == "looks" and self._looked:
+                names = " and ".join(self._looked)
+                self._joint += (
+                    f"; of {names} at looks set in advance: exact hypergeometric, alpha spent by "
+                    f"{about.stopping['spending']}"
+                )
 
     @property
     def method(self) -> str:
@@ -352,10 +382,15 @@ class _Estimates:
         )
 
     def accuracy(self) -> float:
-        shares = self._shares("correct")
+        return self._mean(self._shares("correct"), self._about.golden_accuracy)
+
+    def share_of_status(self, status: Status) -> float:
+        return self._mean(np.array([row.status is status for row in self._rows], dtype=np.float64), 0.0)
+
+    def _mean(self, shares: NDArray[np.float64], certain_share: float) -> float:
         if self._basis is None:
             return float(shares.mean())
-        return estimated_rate(shares, self._basis, certain_share=self._about.golden_accuracy)
+        return estimated_rate(shares, self._basis, certain_share=certain_share)
 
     def for_comparison(self) -> dict[str, dict[str, Interval]]:
         basis = self._basis
@@ -374,7 +409,3 @@ class _Estimates:
                 for method, make in methods.items()
             }
         return found
-
-
-def _share(rows: list[FaultRow], status: Status) -> float:
-    return sum(row.status is status for row in rows) / len(rows)

@@ -99,7 +99,10 @@ def two_way(hits: NDArray[np.bool_] | Floats, stratum: Ints, sizes: Sequence[int
         mine = values[stratum == number]
         count = len(mine)
         if count < min(2, size):
-            raise ConfigError(f"faults of each stratum must be at least 2 for the target population, not {count}")
+            raise ConfigError(
+                f"faults of each stratum must be at least 2 for the target population, not {count}; draw more, or make "
+                "fewer strata; allowed for this result: target listed"
+            )
         by_image += weights[number] * mine.mean(axis=0)
         if count == size:
             continue

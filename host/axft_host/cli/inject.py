@@ -71,6 +71,7 @@ def command(ctx: click.Context, /, explain: bool, out: Path | None, target: str,
     stuck at 0 and at 1; faults that are masked with certainty count, but are not simulated.
     """
     from axft_host.campaign.plan import DEFAULT_IMAGES, EXPLAINED_IMAGES, CampaignOptions, plan_campaign
+    from axft_host.campaign.summary import check_target
     from axft_spec.errors import ConfigError, StoreError, exists_message
 
     if explain and (options["fault"] is None or out is not None):
@@ -88,6 +89,8 @@ def command(ctx: click.Context, /, explain: bool, out: Path | None, target: str,
         ),
         default_images=EXPLAINED_IMAGES if explain else DEFAULT_IMAGES,
     )
+    drawn = plan.faults.space is not None or plan.sample is not None
+    check_target(target, drawn=drawn, stops=False, images=len(plan.prepared.dataset))
     print_notes([*plan.prepared.workload.network.notices, *plan.prepared.notices])
     if explain:
         _explain(plan, as_json)
@@ -125,7 +128,7 @@ def _run(plan: Plan, out: Path | None, target: str, as_json: bool) -> bool:
             # Outside of the table, which would fold a long path: this one can be copied.
             click.echo(f"result     {summary.store}")
     elif as_json:
-        print_json(json_without_outcomes(result.store))
+        print_json(json_without_outcomes(result.store, target))
     return result.complete
 
 

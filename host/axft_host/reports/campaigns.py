@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from rich.table import Table
 
@@ -154,14 +155,14 @@ def campaign_table(found: Iterable[tuple[str, Summary | None]]) -> Table:
 
 def contrast_table(found: Sequence[Contrast]) -> Table:
     """Return configurations against each other: differences in points, with intervals and corrected p-values."""
-    columns = ("A", "B", "lowering", "faults", "differ", "A - B\npoints", "interval", "p", "p, corrected")
-    table = empty_table(*columns, left=("A", "B", "lowering"), dense=True)
-    table.title = f"{found[0].outcome}, difference of the rates"
+    level = f"{100 * found[0].confidence:g}% interval"
+    columns = ("A", "B", "faults", "differ", "A - B\npoints", level, "p", "p, corrected")
+    table = empty_table(*columns, left=("A", "B"), fold=("A", "B"), dense=True)
+    table.title = f"{found[0].outcome}: mean difference over the same faults"
     for one in found:
         table.add_row(
-            one.name_a,
-            one.name_b,
-            one.lowering,
+            Path(one.a).name,
+            Path(one.b).name,
             f"{one.test.faults:,}",
             f"{one.test.differing:,}",
             f"{100 * one.test.difference:+.2f}",

@@ -59,7 +59,7 @@ def _write(path: Path, heads: Sequence[str], rows: Iterable[Sequence[Cell]]) -> 
 _OUTCOME_HEADS = [
     *("result", "store", "config", "energy_reduction", "faults", "images", "golden_accuracy", "faulty_accuracy"),
     *(f"{name}{end}" for name in _CLASSES for end in ("", "_low", "_high")),
-    *("ok", "sdc", "hang", "crash", "confidence", "interval_method"),
+    *("ok", "sdc", "hang", "crash", "target", "confidence", "interval_method"),
     *(f"paper_{name}" for name in _CLASSES),
 ]
 
@@ -72,7 +72,7 @@ def _outcomes(label: str, one: Figures) -> list[Cell]:
         *(one.about.golden_accuracy, summary.faulty_accuracy),
         *(number for rate in rates for number in rate.numbers),
         *summary.status_rates.values(),
-        *(one.about.confidence, summary.interval_method),
+        *(summary.target, one.about.confidence, summary.interval_method),
         *(None if paper is None else getattr(paper, name) / 100 for name in _CLASSES),
     ]
 

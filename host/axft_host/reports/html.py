@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -434,7 +435,7 @@ def _pe_table(label: str, figures: Figures) -> Markup:
             row,
             *(
                 f"{percent(grid.rates['critical'][row, col], 1)} ({grid.faults[row, col]})"
-                if grid.faults[row, col]
+                if not math.isnan(grid.rates["critical"][row, col])
                 else "none"
                 for col in range(cols)
             ),

@@ -32,9 +32,10 @@ def page_data(figures: Figures, label: str) -> dict[str, Any]:
     -------
     dict
         ``columns``: per fault, an array, or one number where all faults have the same. ``armed``: the same per armed
-        bit. ``weights``: how many faults of the space each stands for. ``cells``: key (letters of the fixed dimensions
-        with values) to faults, population, then rate, low and high of every metric in ``metrics``; null for ends that
-        are not known.
+        bit. ``weights``: how many faults of the space each stands for. ``leftOut``: faults that a stratified sample
+        has counted instead of drawing them, bit by bit, and the share of images that they have in each metric.
+        ``cells``: key (letters of the fixed dimensions with values) to faults, population, then rate, low and high of
+        every metric in ``metrics``; null for ends that are not known.
     """
     columns, metrics = figures.columns, figures.shown_metrics
     rows, cols = figures.shape
@@ -57,6 +58,12 @@ def page_data(figures: Figures, label: str) -> dict[str, Any]:
         "pePopulation": figures.pes.population,
         "columns": {name: _compact(getattr(columns, name)) for name in (*per_fault, *window)},
         "weights": _weights(figures.weights),
+        "leftOut": {
+            "fault": figures.left_out.fault.tolist(),
+            "pe": (figures.left_out.row * cols + figures.left_out.col).tolist(),
+            **{name: _compact(getattr(figures.left_out, name)) for name in ("bit", "site", "kind")},
+            "shares": {name: figures.certain_share(name) for name in metrics},
+        },
         "armed": {
             # One bit per fault is the rule, and needs no list of which fault it belongs to.
             "fault": None if len(columns.armed) == len(columns) else columns.armed.tolist(),

@@ -21,7 +21,7 @@ from axft_host.campaign.records import FaultRow, Golden, Provenance
 from axft_host.campaign.statistics import CENSUS, Interval
 from axft_host.campaign.store import ResultStore
 from axft_host.campaign.summary import TARGETS, Summary, summarise
-from axft_host.reports.groups import GroupRates
+from axft_host.reports.groups import GroupRates, LeftOut
 from axft_host.reports.space import CYCLE_PARTS, SpaceCounts
 from axft_spec.errors import StoreError
 from axft_spec.faults import Fault, FaultKind, Site
@@ -82,7 +82,7 @@ class Group:
     certain, activated : int
         How many of the done ones are masked with certainty; how many were activated.
     rates : dict of str to Interval
-        By the names in `METRICS`, as shares of the images; empty if no fault is done.
+        By the names in `METRICS`, as shares of the images; empty if no fault is done, and some might have an effect.
     """
 
     key: Key
@@ -227,8 +227,8 @@ class PeGrid:
     faults : ndarray of int64, shape (rows, cols)
         How many are done.
     rates : dict of str to ndarray of float64, shape (rows, cols)
-        Means over the faults that are done, by the names in `METRICS`, with the weights of a stratified sample; NaN at
-        a PE without a fault.
+        Means over the faults that are done, by the names in `METRICS`, with the weights of a stratified sample and the
+        faults that it has left out; NaN at a PE without a fault that is done.
     population : int or None
         How many faults the space has at every PE.
     """
@@ -260,6 +260,8 @@ class Figures:
         All that the store records of its making, its sessions too.
     golden : Golden
     columns : FaultColumns
+    left_out : LeftOut
+        Faults that a stratified sample has counted instead of drawing them.
     """
 
     def __init__(self, summary: Summary, meta: Mapping[str, Any], golden: Golden, columns: FaultColumns) -> None:
@@ -270,6 +272,7 @@ class Figures:
         about = summary.provenance
         self._space = None if about.fault_space is None else SpaceCounts.of(about.fault_space)
         self._rates = GroupRates(about, columns.certain.astype(bool))
+        self.left_out = LeftOut.of(about)
 
     @property
     def about(self) -> Provenance:
@@ -346,20 +349,23 @@ class Figures:
             chosen &= self._column(name) == value
         places = np.unique(columns.armed[chosen])
         population = None if self._space is None else self._space.count(**fixed)
+        # Of a group in which all is masked with certainty, everything is known.
+        unknown = not len(places) and (population is None or self.left_out.count(fixed) < population)
         return Group(
             key=tuple(fixed.items()),
             faults=len(places),
             population=population,
             certain=int(columns.certain[places].sum()),
             activated=int(np.count_nonzero(columns.activated[places])),
-            rates={name: self._rate(name, places, population, fixed) for name in METRICS} if len(places) else {},
+            rates={} if unknown else {name: self._rate(name, places, population, fixed) for name in METRICS},
         )
 
     def _rate(self, metric: str, places: Int64, population: int | None, fixed: Mapping[str, int]) -> Interval:
         shares = getattr(self.columns, metric) / self.images
-        certain_share = {"masked": 1.0, "correct": self.about.golden_accuracy}.get(metric, 0.0)
+        certain_share = self.certain_share(metric)
         named = {name: label_of(name, value) for name, value in fixed.items()}
-        return self._rates.of(shares, places, population, named, certain_share=certain_share)
+        certain = self.left_out.count(fixed)
+        return self._rates.of(shares, places, population, named, certain=certain, certain_share=certain_share)
 
     def _column(self, name: str) -> Int64:
         """Return a dimension's value for every armed bit."""
@@ -377,6 +383,10 @@ class Figures:
         if self.tile_cycles is None or not self.transient:
             return np.full(len(columns), -1, dtype=np.int64)
         return np.asarray(columns.first_cycle * CYCLE_PARTS // np.array(self.tile_cycles)[columns.layer])
+
+    def certain_share(self, metric: str) -> float:
+        """Return the share of the images in a class, under every fault that is masked with certainty."""
+        return {"masked": 1.0, "correct": self.about.golden_accuracy}.get(metric, 0.0)
 
     def profile(self, dimension: str, **fixed: int) -> list[Group]:
         """Return the groups along one of the `DIMENSIONS`, inside of what is fixed; none if it has no values."""
@@ -414,12 +424,17 @@ class Figures:
         places, pes = np.divmod(np.unique(columns.armed * size + columns.row * cols + columns.col), size)
         faults = np.bincount(pes, minlength=size)
         weights = self._rates.weights[places]
-        shares = np.bincount(pes, weights=weights, minlength=size) * self.images
+        certain = self.left_out.by_pe(rows, cols)
+        shares = np.bincount(pes, weights=weights, minlength=size) + certain
+        known = faults > 0
+        if self._space is not None:
+            known |= (certain > 0) & (certain == self._space.count(row=0, col=0))
         rates = {}
         for name in METRICS:
-            sums = np.bincount(pes, weights=weights * getattr(columns, name)[places], minlength=size)
+            drawn = weights * getattr(columns, name)[places] / self.images
+            sums = np.bincount(pes, weights=drawn, minlength=size) + certain * self.certain_share(name)
             with np.errstate(invalid="ignore"):
-                rates[name] = (sums / shares).reshape(rows, cols)
+                rates[name] = np.where(known, sums / shares, np.nan).reshape(rows, cols)
         return PeGrid(
             faults=faults.reshape(rows, cols),
             rates=rates,

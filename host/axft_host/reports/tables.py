@@ -232,7 +232,7 @@ def summary_facts(summary: Summary) -> Facts:
     # A device has to show that they are masked; the emulator knows.
     then = f"and {were} not simulated" if about.backend == "emu" else f"and {were} run all the same"
     certain = f"{summary.certain_masked:,} of these faults {are} masked with certainty {then}"
-    if about.space_certain is not None:
+    if about.space_certain:
         certain += f"; {about.space_certain:,} of the whole space"
     speed = "-" if summary.seconds is None else f"{summary.seconds:.1f} s, {summary.pairs_per_second or 0:,.0f} pairs/s"
     return [

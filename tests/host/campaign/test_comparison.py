@@ -89,13 +89,6 @@ def test_p_value_is_never_zero() -> None:
     assert made.method == "sign-flip permutation test over faults, two-sided, 99 combinations"
 
 
-def test_weights_are_those_of_strata() -> None:
-    """A stratum of nine tenths of the space counts nine tenths."""
-    a, b = np.array([1.0, 0.0]), np.array([0.0, 0.0])
-    made = sign_flip_test(a, b, weights=np.array([0.9, 0.1]))
-    assert made.difference == pytest.approx(0.9)
-
-
 def test_other_faults_are_refused() -> None:
     """Pairs need partners."""
     with pytest.raises(ConfigError, match="the same faults, one or more, not 3 and 2"):

@@ -240,3 +240,14 @@ def test_sample_survives_json() -> None:
     assert again.indices == sample.indices
     with pytest.raises(ConfigError, match="a sample must have the keys"):
         Sample.from_json({"design": "simple"})
+
+
+@pytest.mark.parametrize(
+    ("sizes", "total", "begun"),
+    [((34949, 2, 10, 7), 8, (1, 1, 1, 1)), ((500, 1, 1), 5, (1, 1, 1)), ((9, 9), 4, (1, 1))],
+)
+def test_neyman_can_follow_every_pilot(sizes: tuple[int, ...], total: int, begun: tuple[int, ...]) -> None:
+    """Where few draws are left for many strata, none is promised half of its share."""
+    planned = neyman(sizes, [0.5] * len(sizes), total, begun)
+    assert sum(planned) == total
+    assert all(min(size, first + 1) <= count <= size for size, first, count in zip(sizes, begun, planned, strict=True))

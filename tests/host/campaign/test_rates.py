@@ -26,7 +26,7 @@ def test_certain_faults_enter_exactly() -> None:
     assert (made.low, made.rate, made.high) == pytest.approx((part.low / 2, part.rate / 2, part.high / 2))
     masked = rate_interval(1 - drawn, basis, 0.95, certain_share=1.0)
     assert (masked.low, masked.high) == pytest.approx((1 - made.high, 1 - made.low), abs=1e-8)
-    assert basis.method == BETTING
+    assert basis.method == f"{BETTING}, certainly masked faults as an exact stratum"
 
 
 def test_unknown_number_of_certain_faults_takes_all_as_drawn() -> None:
@@ -61,7 +61,7 @@ def test_strata_keep_their_own_interval_and_name() -> None:
     strata = strata_of(space, ("bit",), certain=certain)
     sample = draw_sample(strata, 60, 0)
     basis = Basis.stratified(sample, 56)
-    assert basis.method == STRATIFIED
+    assert basis.method == f"{STRATIFIED}, certainly masked faults as an exact stratum"
     values = np.random.default_rng(1).random(60)
     made = rate_interval(values, basis, 0.95, certain_share=0.0)
     part = stratified_interval(values, sample.stratum, sample.sizes, sample.phases, 0.95)
@@ -162,3 +162,10 @@ def test_weights_say_how_many_faults_each_stands_for() -> None:
     )
     assert basis.weights(6).tolist() == [5.0, 20.0, 0.0, 20.0, 5.0, 20.0]
     assert basis.weights(4).tolist() == [10.0, 30.0, 0.0, 30.0]
+
+
+def test_no_more_is_planned_than_there_is() -> None:
+    """A store of version 1 does not say which of the faults that did not run are certain: they seem open."""
+    basis = Basis.simple(192, np.zeros(192, dtype=bool), 105)
+    assert basis.phases == (Phase(first=0, planned=(87,)),)
+    assert rate_interval(np.zeros(5), basis, 0.95, certain_share=0.0).high < 0.46

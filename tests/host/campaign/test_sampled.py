@@ -9,7 +9,9 @@ import pytest
 
 from axft_host.campaign.compare import compare
 from axft_host.campaign.conduct import resume_runs, run_spec
+from axft_host.campaign.outcome import Status
 from axft_host.campaign.plan import Plan
+from axft_host.campaign.records import FaultRow
 from axft_host.campaign.runner import Progress, SilentProgress, resume_campaign, run_campaign
 from axft_host.campaign.sampled import basis_of
 from axft_host.campaign.spec import CampaignSpec, Run, read_spec
@@ -111,8 +113,10 @@ def test_neyman_follows_its_pilot_also_when_resumed(tmp_path: Path, truth: dict[
         assert getattr(summary, name).low <= rate <= getattr(summary, name).high
 
 
-@pytest.mark.parametrize("rule", ["half-width", "looks"])
-@pytest.mark.parametrize("design", ["", 'design = "proportional"\nstrata = ["bit"]\n'], ids=["simple", "stratified"])
+@pytest.mark.parametrize(
+    ("design", "rule"),
+    [("", "half-width"), ("", "looks"), ('design = "proportional"\nstrata = ["bit"]\n', "half-width")],
+)
 def test_rule_stops_the_same_campaign_at_the_same_fault(
     tmp_path: Path, truth: dict[str, float], rule: str, design: str
 ) -> None:
@@ -120,10 +124,6 @@ def test_rule_stops_the_same_campaign_at_the_same_fault(
     spec = spec_of(
         tmp_path, f'[sampling]\nfaults = 88\n{design}[stopping]\nrule = "{rule}"\nhalf_width = 0.2\nlooks = 4\n'
     )
-    if rule == "looks" and design:
-        with pytest.raises(AxftError, match="looks set in advance are for simple samples"):
-            run_spec(spec, "", tmp_path / "a", Quiet(), workers=1)
-        return
     for name, workers in (("a", 1), ("b", 3)):
         assert run_spec(spec, "", tmp_path / name, Quiet(), workers=workers).complete
     a, b = (tmp_path / name / "8P-im2col" for name in "ab")
@@ -149,3 +149,46 @@ def test_simple_sample_keeps_which_listed_faults_are_certain(tmp_path: Path) -> 
     listed = run_campaign(small_plan(tmp_path, faults={"fault": "weight:r0:c0:b1:sa1"}), tmp_path / "s")
     with ResultStore.open(listed.store) as store:
         assert basis_of(store.provenance()) is None
+
+
+def test_hangs_of_a_stratified_device_run_add_up(tmp_path: Path) -> None:
+    """All drawn faults hang: OK is the certain part of the space, hang is the rest."""
+    spec = spec_of(tmp_path, '[sampling]\ndesign = "proportional"\nstrata = ["bit"]\nfaults = 60\n')
+    run_spec(spec, "", tmp_path / "c", Quiet(), workers=1)
+    (path,) = (tmp_path / "c").glob("*/campaign.sqlite")
+    with ResultStore.open(path) as store:
+        rows, about, golden = list(store.rows()), store.provenance(), store.golden()
+    hung = [FaultRow.without_result(row.index, row.fault, Status.HANG, len(golden.labels)) for row in rows]
+    (tmp_path / "hung").mkdir()
+    with ResultStore.create(tmp_path / "hung" / "campaign.sqlite", about, golden) as store:
+        store.add(hung)
+        store.finish(complete=True, seconds=1.0)
+    summary = summarise(tmp_path / "hung")
+    assert about.space_certain is not None
+    assert summary.status_rates[Status.HANG] == pytest.approx(1 - about.space_certain / 192)
+    assert sum(summary.status_rates.values()) == pytest.approx(1)
+
+
+def test_rule_looks_once_more_where_the_campaign_ends(tmp_path: Path) -> None:
+    """49 faults done, looks after every 50: the interval is that of 49, and not [0, 1]."""
+    spec = spec_of(tmp_path, "[sampling]\nfaults = 49\n[stopping]\nhalf_width = 0.001\n")
+    run_spec(spec, "", tmp_path / "c", Quiet(), workers=1)
+    summary = summarise(tmp_path / "c" / "8P-im2col")
+    assert summary.critical.high - summary.critical.low < 0.5
+    assert summary.interval_method.endswith("; each class on its own")
+
+
+def test_looks_are_named_with_their_method(tmp_path: Path) -> None:
+    """The classes of the rule have the exact interval, the others the betting one."""
+    rule = '[stopping]\nrule = "looks"\nlooks = 3\nhalf_width = 0.001\nspending = "bonferroni"\n'
+    run_spec(spec_of(tmp_path, "[sampling]\nfaults = 60\n" + rule), "", tmp_path / "c", Quiet(), workers=1)
+    method = summarise(tmp_path / "c" / "8P-im2col").interval_method
+    assert method.startswith("betting, without replacement")
+    assert method.endswith("; of critical at looks set in advance: exact hypergeometric, alpha spent by bonferroni")
+
+
+def test_rule_that_does_not_fit_leaves_nothing(tmp_path: Path) -> None:
+    """Looks are for simple samples: said with the specification, before any run."""
+    text = '[sampling]\ndesign = "proportional"\nstrata = ["bit"]\n[stopping]\nrule = "looks"\nhalf_width = 0.1\n'
+    with pytest.raises(AxftError, match="looks set in advance are for simple samples"):
+        spec_of(tmp_path, text)

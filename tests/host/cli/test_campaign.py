@@ -167,7 +167,7 @@ def test_configurations_of_a_campaign_are_compared(run: Run, run_json: RunJson, 
     assert (one["config_a"], one["config_b"], one["outcome"], one["faults"]) == ("34P", "8P", "masked", 100)
     assert one["low"] < one["difference"] < one["high"]
     assert one["p_value"] == one["p_value_corrected"]
-    assert "Holm over 1 comparison" in run("campaign compare c").stdout
+    assert "Holm, over 1 comparison;" in run("campaign compare c").stdout
     failed = run("campaign compare c/8P-im2col", code=2)
     assert failed.stderr.strip().splitlines()[-1].endswith("results to compare must be two or more, not 1")
 

@@ -108,17 +108,22 @@ function sizeGrid() {
 
 function paintGrid() {
   const { armed } = unpack(current);
-  grid = sums((place) => armed.pe[place], cells.length);
-  const rates = grid.filter((pe) => pe.faults).map((pe) => pe.rate);
+  grid = sums(
+    (place) => armed.pe[place],
+    cells.length,
+    (place) => current.leftOut.pe[place],
+    Object.keys(state.filters).length ? null : current.pePopulation,
+  );
+  const rates = grid.map((pe) => pe.rate).filter((rate) => rate !== null);
   const axis = axisFor(rates);
   const high = axis.high;
   const colour = ramp();
   cells.forEach((cell, pe) => {
-    const { faults, rate } = grid[pe];
-    cell.classList.toggle("none", !faults);
+    const { rate } = grid[pe];
+    cell.classList.toggle("none", rate === null);
     // Shown by the style sheet: the label of the cell says it in full.
-    cell.dataset.short = faults ? short(rate) : "";
-    if (faults) {
+    cell.dataset.short = rate === null ? "" : short(rate);
+    if (rate !== null) {
       const rgb = colour(rate / high);
       cell.style.backgroundColor = `rgb(${rgb.join(",")})`;
       cell.style.color = inkOn(rgb);
@@ -136,7 +141,7 @@ function paintGrid() {
 const placeOf = (pe) => `row ${Math.floor(pe / current.cols)}, column ${pe % current.cols}`;
 
 function told({ faults, rate }) {
-  if (!faults) return "no sampled fault";
+  if (rate === null) return "no sampled fault";
   const unfiltered = !Object.keys(state.filters).length && current.pePopulation !== null;
   const of = unfiltered ? `${faults} of ${plural(current.pePopulation, "fault")}` : plural(faults, "fault");
   return `${METRICS[state.metric].name} ${percent(rate)} %, ${of}`;

@@ -31,7 +31,7 @@ function paint() {
   paintGrid();
   paintPe();
   paintProfiles();
-  const matching = sums(() => 0, 1)[0].faults;
+  const matching = sums(() => 0, 1, () => 0)[0].faults;
   byId("filtered").textContent = `${number(matching)} of ${plural(current.faults, "fault")} shown`;
 }
 

@@ -79,8 +79,19 @@ function passes(place) {
   return FILTERS.every((name) => !(name in state.filters) || valueOf(name, place) === state.filters[name]);
 }
 
+// The value of a dimension for an armed bit of a fault that a stratified sample has counted instead of drawing it.
+function leftOutValue(dimension, place) {
+  const { leftOut } = current;
+  if (dimension === "row") return Math.floor(leftOut.pe[place] / current.cols);
+  if (dimension === "col") return leftOut.pe[place] % current.cols;
+  const column = leftOut[dimension];
+  if (column === undefined) return null;
+  return Array.isArray(column) ? column[place] : column;
+}
+
 // Sums of the chosen metric by group; a fault that arms several bits of a group counts there once.
-function sums(groupOf, groups) {
+// `population` is how many faults the space has in every group, where that is known: if all were counted, nothing is unknown.
+function sums(groupOf, groups, leftOutGroupOf, population = null) {
   const { columns, armed } = unpack(current);
   const column = columns[METRICS[state.metric].column];
   const { weights } = unpack(current);
@@ -97,7 +108,23 @@ function sums(groupOf, groups) {
     whole[group] += weights[fault];
     total[group] += weights[fault] * column[fault];
   }
-  return count.map((faults, group) => ({ faults, rate: faults ? shown(total[group] / whole[group] / current.images) : null }));
+  const { fault: leftOut } = current.leftOut;
+  const share = current.leftOut.shares[METRICS[state.metric].column] * current.images;
+  const counted = new Array(groups).fill(0);
+  last.fill(-1);
+  for (let place = 0; place < leftOut.length; place += 1) {
+    const group = leftOutGroupOf(place);
+    const chosen = FILTERS.every((name) => !(name in state.filters) || leftOutValue(name, place) === state.filters[name]);
+    if (group === null || group === undefined || last[group] === leftOut[place] || !chosen) continue;
+    last[group] = leftOut[place];
+    counted[group] += 1;
+    whole[group] += 1;
+    total[group] += share;
+  }
+  return count.map((faults, group) => {
+    const known = faults > 0 || (population !== null && counted[group] === population);
+    return { faults, rate: known ? shown(total[group] / whole[group] / current.images) : null };
+  });
 }
 
 const shown = (share) => (state.metric === "drop" ? current.golden - share : share);
@@ -110,7 +137,7 @@ function cellOf(fixed) {
   const cell = current.cells[key];
   if (!cell) return null;
   const [faults, population] = cell;
-  if (!faults) return { faults, population, rate: null };
+  if (cell.length <= 2) return { faults, population, rate: null };
   const at = 2 + 3 * current.metrics.indexOf(METRICS[state.metric].column);
   const numbers = cell.slice(at, at + 3);
   const rate = shown(numbers[0]);
@@ -130,7 +157,11 @@ function profile(dimension) {
     const saved = state.filters;
     state.filters = others;
     const place = new Map(values.map((value, index) => [value, index]));
-    groups = sums((armed) => place.get(valueOf(dimension, armed)), values.length);
+    groups = sums(
+      (armed) => place.get(valueOf(dimension, armed)),
+      values.length,
+      (armed) => place.get(leftOutValue(dimension, armed)),
+    );
     state.filters = saved;
   }
   return groups.map((group, index) => ({
