@@ -2,8 +2,8 @@
 
     python benchmarks/published_table.py --faults 600 --images 100
 
-The base is what the tool behind the study does where the text is silent: Toeplitz lowering, weights floored by the part,
-the weight as operand A, a fault that travels down its column, class probabilities compared. Every other column changes
+The base is what the tool behind the study does where the text is silent: Toeplitz lowering, weights floored by the part
+(the weight as operand A), a fault that travels down its column, class probabilities compared. Every other column changes
 one of these. Prints a table in Markdown: masked / tolerable / critical in percent, the study's row in the first column.
 The last line says how wide the intervals are.
 """
@@ -74,8 +74,9 @@ def main() -> None:
                 print(f"| | paper | {' | '.join(campaigns)} |")
                 print("|---" * (len(cells) + 2) + "|")
             paper = PRESETS[name].paper
-            print(f"| {name} | {paper.masked} / {paper.tolerable} / {paper.critical} | {' | '.join(cells)} |", flush=True)
-    print(f"\n{options.faults} faults, {options.images} images; intervals are at most {100 * widest:.1f} points to a side")
+            printed = f"{paper.masked} / {paper.tolerable} / {paper.critical}"
+            print(f"| {name} | {printed} | {' | '.join(cells)} |", flush=True)
+    print(f"\n{options.faults} faults, {options.images} images; intervals at most {100 * widest:.1f} points to a side")
 
 
 if __name__ == "__main__":

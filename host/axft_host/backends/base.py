@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from axft_host.device.examination.finding import Finding
+from axft_host.device.recovery import Recovery
 from axft_host.nn.inference import run_network
 from axft_host.nn.network import Network
 from axft_spec.config import ArrayConfig
@@ -70,11 +72,14 @@ class Evaluation:
         As in :class:`GemmResult`, summed over the layers.
     end : RunEnd
         If not complete, the arrays hold zeros.
+    recoveries : tuple of Recovery
+        How the device was brought back while this fault was run, in order.
     """
 
     accumulators: Int64
     activated: Int64
     end: RunEnd = RunEnd.COMPLETE
+    recoveries: tuple[Recovery, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -143,12 +148,32 @@ class Backend(ABC):
     #: Whether faults that are masked with certainty need not run: a device has to show that they are.
     skips_certain = False
 
+    #: What the last fault over all images took, in seconds, where faults run one after another; None before the first,
+    #: and where they share work.
+    seconds_per_fault: float | None = None
+
     def device(self) -> dict[str, Any] | None:
         """Return what identifies the device used last, as plain JSON values; None if there is none.
 
         Its key ``regmap_hash`` says which register map it has.
         """
         return None
+
+    def examine(self, config: ArrayConfig) -> Iterator[Finding]:
+        """Yield what is found on the device for a logical array, check by check, from its registers up.
+
+        Nothing may run on it, and what it held is lost. A backend without a device finds nothing.
+
+        Raises
+        ------
+        BackendError
+            If the device cannot be opened. What is wrong with an opened one is a finding.
+        """
+        yield from ()
+
+    def close(self) -> None:
+        """Let go of the device, for others to use; what is asked of the backend afterwards opens it again."""
+        return
 
     @abstractmethod
     def gemm(
@@ -198,6 +223,15 @@ class Backend(ABC):
             If this backend cannot do one of the faults. Nothing has run.
         """
         return list(self._plain(workload, array_faults(self.name, faults), progress))
+
+    def evaluate_each(
+        self, workload: Workload, faults: Sequence[AnyFault | None], progress: Callable[[int], None] | None = None
+    ) -> Iterator[Evaluation]:
+        """Yield what `evaluate` returns, as early as there is something: what was yielded no later error can take.
+
+        Parameters and errors are those of `evaluate`.
+        """
+        yield from self.evaluate(workload, faults, progress)
 
     def _plain(
         self, workload: Workload, faults: Sequence[Fault | None], progress: Callable[[int], None] | None

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from axft_host.backends.base import Backend
 from axft_host.backends.emulator import Emulator
-from axft_spec.errors import BackendError, unknown_name
+from axft_spec.errors import BackendError, ConfigError, unknown_name
 from axft_spec.faults import Site
 
-__all__ = ["BOARDS", "Board", "open_backend"]
+__all__ = ["BOARDS", "PHYSICAL_BOARDS", "Board", "check_board", "open_backend"]
 
-#: Boards that can be opened now.
+#: Boards that are programs: every process can have its own.
 BOARDS = ("emu", "rtl")
 
-#: Boards that have a name, and are not built yet.
-_PLANNED = {"pynq": "a PYNQ-Z2, on the board", "link": "a board at the end of a link"}
+#: Boards that are things: one process at a time has one.
+PHYSICAL_BOARDS = ("pynq", "link:URL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +30,32 @@ class Board:
     physical : (int, int) or None
         Rows and columns of the device's array; None if it is as large as the logical one.
     sites : tuple of Site
-        Fault sites that a device needs, where it is made for the purpose.
+        Fault sites that a device needs, where it is made for the purpose or chosen from several.
+    bitstream : Path or None
+        The .bit file that a board loads; None to look for one of the right configuration.
     """
 
     name: str
     physical: tuple[int, int] | None = None
     sites: tuple[Site, ...] = tuple(Site)
+    bitstream: Path | None = None
+
+    @property
+    def single(self) -> bool:
+        """Whether there is only one of it, so that everything runs in one process."""
+        return self.name not in BOARDS
+
+
+def check_board(name: str) -> None:
+    """Check that a board has a name that there is, wherever it can be opened.
+
+    Raises
+    ------
+    BackendError
+        If there is no such board; the message lists them.
+    """
+    if name not in (*BOARDS, "pynq") and not name.startswith("link:"):
+        raise BackendError(unknown_name("board", name, (*BOARDS, *PHYSICAL_BOARDS)))
 
 
 def open_backend(board: str | Board) -> Backend:
@@ -43,17 +64,25 @@ def open_backend(board: str | Board) -> Backend:
     Raises
     ------
     BackendError
-        If there is no such board, or it is not built yet.
+        If there is no such board.
     """
     if isinstance(board, str):
         board = Board(name=board)
+    check_board(board.name)
+    if board.bitstream is not None and not board.single:
+        raise ConfigError(f"board {board.name!r} loads no bitstream; allowed: --bitstream with --board pynq")
     if board.name == Emulator.name:
         return Emulator()
     if board.name == "rtl":
         from axft_host.backends.rtl import RtlBackend
 
         return RtlBackend(physical=board.physical, sites=board.sites)
-    planned = _PLANNED.get(board.name.partition(":")[0])
-    if planned is not None:
-        raise BackendError(f"board {board.name!r} ({planned}) is not built yet; allowed: {', '.join(BOARDS)}")
-    raise BackendError(unknown_name("board", board.name, BOARDS))
+    if board.name == "pynq":
+        from axft_host.backends.pynq import PynqBackend
+
+        return PynqBackend(physical=board.physical, sites=board.sites, bitstream=board.bitstream)
+    if board.name.startswith("link:"):
+        from axft_host.backends.link import LinkBackend
+
+        return LinkBackend(board.name.partition(":")[2], physical=board.physical)
+    raise BackendError(unknown_name("board", board.name, (*BOARDS, *PHYSICAL_BOARDS)))

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from axft_host.backends.base import Backend, Evaluation, GemmResult, RunEnd, Workload
-from axft_host.device.accelerator import Accelerator, DeviceEventError, DeviceHangError, DeviceTimeoutError
+from axft_host.backends.base import Evaluation, RunEnd, Workload
+from axft_host.backends.on_device import DeviceBackend, end_of
+from axft_host.device.accelerator import Accelerator
 from axft_host.device.port import (
     BusError,
     Operation,
     Port,
+    PortDeadError,
+    PortError,
     PortTimeoutError,
     Read,
     ReadBlock,
@@ -23,12 +26,15 @@ from axft_host.device.port import (
     Write,
     WriteBlock,
 )
+from axft_host.device.recovery import Recovery, Rung, first_line, recover
 from axft_spec.config import ArrayConfig
 from axft_spec.errors import BackendError
-from axft_spec.faults import Fault, Site, check_fault
+from axft_spec.faults import Site
 from axft_spec.flipflops import AnyFault, FlipFlopFault, check_flip_flop
 from axft_spec.hardware import HardwareConfig
-from axft_spec.regmap import REGMAP_HASH
+
+if TYPE_CHECKING:
+    from axft_hw.sim.simulation import Failure
 
 __all__ = ["RtlBackend", "SimulatedPort", "open_accelerator"]
 
@@ -45,6 +51,8 @@ class SimulatedPort(Port):
     ----------
     simulation : axft_hw.sim.simulation.Simulation
     """
+
+    simulated = True
 
     def __init__(self, simulation: Any) -> None:
         self.simulation = simulation
@@ -77,20 +85,24 @@ class SimulatedPort(Port):
                 reads.append((isinstance(operation, Read), batch.read(operation.offset, words)))
         failure = batch.run()
         if failure is not None:
-            operation = operations[failure.index]
-            if failure.reason == "timeout" and isinstance(operation, Wait):
-                raise PortTimeoutError(
-                    operation.offset, operation.mask, operation.value, failure.word, operation.deadline_cycles
-                )
-            if failure.reason == "error":
-                what = "write to" if isinstance(operation, Write | WriteBlock) else "read of"
-                raise BusError(f"the bus answered a {what} 0x{failure.address:05x} with an error response")
-            if failure.reason == "protocol":
-                raise BackendError(f"the bus answered something else than what was asked at 0x{failure.address:05x}")
-            raise BackendError(
-                f"the bus did not answer at 0x{failure.address:05x} within {failure.cycles:,} clock cycles"
-            )
+            error = _error(operations[failure.index], failure)
+            error.index = failure.index
+            raise error
         return [int(words[0]) if single else words for single, words in reads]
+
+
+def _error(operation: Operation, failure: Failure) -> PortError:
+    """Return what a failure of a batch means."""
+    if failure.reason == "timeout" and isinstance(operation, Wait):
+        return PortTimeoutError(
+            operation.offset, operation.mask, operation.value, failure.word, operation.deadline_cycles
+        )
+    if failure.reason == "error":
+        what = "write to" if isinstance(operation, Write | WriteBlock) else "read of"
+        return BusError(f"the bus answered a {what} 0x{failure.address:05x} with an error response")
+    if failure.reason == "protocol":
+        return PortDeadError(f"the bus answered something else than what was asked at 0x{failure.address:05x}")
+    return PortDeadError(f"the bus did not answer at 0x{failure.address:05x} within {failure.cycles:,} clock cycles")
 
 
 def open_accelerator(hardware: HardwareConfig) -> Accelerator:
@@ -111,7 +123,7 @@ def open_accelerator(hardware: HardwareConfig) -> Accelerator:
     return Accelerator(SimulatedPort(Simulation(hardware)), hardware)
 
 
-class RtlBackend(Backend):
+class RtlBackend(DeviceBackend):
     """The array in simulated hardware; bit for bit what the emulator computes, and much slower.
 
     Parameters
@@ -122,14 +134,12 @@ class RtlBackend(Backend):
         Fault sites of the device.
     operand_steps : int
         Depth of its operand buffers.
-
-    Attributes
-    ----------
-    recoveries : Counter of str
-        How often which means brought the device back after a fault in a flip-flop: ``soft reset`` or ``power``.
     """
 
     name = "rtl"
+    configures_when_opened = True
+    # A simulation has no bad luck.
+    proves = False
 
     def __init__(
         self,
@@ -138,12 +148,12 @@ class RtlBackend(Backend):
         sites: tuple[Site, ...] = tuple(Site),
         operand_steps: int = 512,
     ) -> None:
+        super().__init__()
         self._physical = physical
         self._sites = sites
         self._operand_steps = operand_steps
         self._accelerator: Accelerator | None = None
-        self._golden: tuple[Workload, Evaluation, int] | None = None
-        self.recoveries: Counter[str] = Counter()
+        self._powered: tuple[Workload, Evaluation, int] | None = None
 
     def accelerator(self, config: ArrayConfig) -> Accelerator:
         """Return the device for a logical array; it is made when first asked for, and kept for the next time."""
@@ -153,54 +163,27 @@ class RtlBackend(Backend):
             self._accelerator = open_accelerator(hardware)
         return self._accelerator
 
-    def device(self) -> dict[str, Any] | None:
-        """See :meth:`Backend.device`."""
-        if self._accelerator is None:
-            return None
-        hardware = self._accelerator.hardware
-        return {
-            "hardware": hardware.to_json(),
-            "config_hash": f"{hardware.config_hash:08x}",
-            "regmap_hash": f"{REGMAP_HASH:08x}",
-        }
+    def rungs(self, config: ArrayConfig) -> Sequence[Rung]:
+        """See `DeviceBackend`; power is that of the simulated device."""
+        return [*super().rungs(config), Rung("power", lambda: self._power_up(config))]
 
-    def gemm(
-        self,
-        config: ArrayConfig,
-        activations: Int64,
-        weights: Int64,
-        fault: Fault | None = None,
-        *,
-        layer: int = 0,
-        gemm: int = 0,
-    ) -> GemmResult:
-        """See :meth:`Backend.gemm`."""
-        accelerator = self.accelerator(config)
-        return GemmResult(*accelerator.gemm(config, activations, weights, fault, layer=layer, gemm=gemm))
-
-    def evaluate(
-        self, workload: Workload, faults: Sequence[AnyFault | None], progress: Callable[[int], None] | None = None
-    ) -> list[Evaluation]:
-        """See :meth:`Backend.evaluate`; faults may also be in flip-flops.
-
-        Every fault in a flip-flop meets a device as it is after power-up, so that what it does depends on nothing that
-        ran before. After it the device is reset, and a golden run must be clean.
-        """
+    def check_faults(self, workload: Workload, faults: Sequence[AnyFault | None]) -> None:
+        """See `DeviceBackend`."""
         for fault in faults:
             if isinstance(fault, FlipFlopFault):
                 check_flip_flop(fault, self.flip_flops(workload.config))
-            elif fault is not None:
-                check_fault(fault, workload.config, workload.schedule)
-                self.accelerator(workload.config).hardware.check_sites([fault])
-        results = []
-        for fault in faults:
-            if isinstance(fault, FlipFlopFault):
-                results.append(self._with_flip_flop(workload, fault))
-                if progress is not None:
-                    progress(len(workload.images))
-            else:
-                results += super().evaluate(workload, [fault], progress)
-        return results
+        super().check_faults(workload, [fault for fault in faults if not isinstance(fault, FlipFlopFault)])
+
+    def settle(self, workload: Workload, fault: AnyFault | None) -> Evaluation:
+        """See `DeviceBackend`; faults may also be in flip-flops.
+
+        Every fault in a flip-flop meets a device as it is after power-up, so that what it does depends on nothing that
+        ran before. This is a simulation: from the same state the same happens in every clock cycle, so that a failure
+        would repeat if it were run again, and it is not. After it the device is reset, and a golden run must be clean.
+        """
+        if isinstance(fault, FlipFlopFault):
+            return self._with_flip_flop(workload, fault)
+        return super().settle(workload, fault)
 
     def flip_flops(self, config: ArrayConfig) -> dict[str, int]:
         """Return the width in bits of every flip-flop of the device for a logical array, by name."""
@@ -213,55 +196,45 @@ class RtlBackend(Backend):
 
     def _golden_of(self, workload: Workload) -> tuple[Evaluation, int]:
         """Return the golden run after power-up, and its clock cycles."""
-        if self._golden is None or self._golden[0] is not workload:
+        if self._powered is None or self._powered[0] is not workload:
+            self._power_up(workload.config)
             simulation = _simulation(self.accelerator(workload.config))
-            self._power_up(workload)
             before = simulation.cycle
-            (result,) = super().evaluate(workload, [None])
-            self._golden = workload, result, int(simulation.cycle - before)
-        return self._golden[1:]
+            (result,) = self._plain(workload, [None], None)
+            self._powered = workload, result, int(simulation.cycle - before)
+        return self._powered[1:]
 
     def _with_flip_flop(self, workload: Workload, fault: FlipFlopFault) -> Evaluation:
         """Run one fault; then bring the device back, and see that it is."""
         golden, _ = self._golden_of(workload)
         simulation = _simulation(self.accelerator(workload.config))
-        self._power_up(workload)
+        self._power_up(workload.config)
         simulation.hold(fault.name, fault.bit, fault.kind.value, fault.first_cycle)
-        end, accumulators = RunEnd.COMPLETE, np.zeros_like(golden.accumulators)
-        try:
-            accumulators = super().evaluate(workload, [None])[0].accumulators
-        except (DeviceHangError, DeviceTimeoutError, DeviceEventError):
-            end = RunEnd.HANG
-        except BackendError:
-            end = RunEnd.CRASH
-        simulation.release()
-        rung = self._recover(workload, fault)
-        self.recoveries[rung] += 1
-        _log.info("fault %s: %s; device back after %s", fault, end.value, rung)
         # Nothing is armed, so nothing is activated, whatever the counter of a faulty device says.
-        return Evaluation(accumulators, np.zeros_like(golden.activated), end)
+        result = Evaluation(np.zeros_like(golden.accumulators), np.zeros_like(golden.activated))
+        end, cause = RunEnd.COMPLETE, f"fault {fault} is over"
+        try:
+            result = replace(result, accumulators=next(self._plain(workload, [None], None)).accumulators)
+        except BackendError as error:
+            end, cause = RunEnd(end_of(error) or RunEnd.CRASH.value), first_line(error)
+        simulation.release()
+        recovery = self._clean_after(workload, golden, end, cause)
+        _log.info("fault %s: %s; device back after %s", fault, end.value, recovery.rung)
+        return replace(result, end=end, recoveries=() if end is RunEnd.COMPLETE else (recovery,))
 
-    def _recover(self, workload: Workload, fault: FlipFlopFault) -> str:
-        """Reset the device, and if that does not help switch it off and on, until a golden run is clean; return how."""
-        golden, _ = self._golden_of(workload)
-        accelerator = self.accelerator(workload.config)
-        for rung in ("soft reset", "power"):
-            try:
-                if rung == "power":
-                    self._power_up(workload)
-                else:
-                    accelerator.reset()
-                clean = super().evaluate(workload, [None])[0]
-            except BackendError:
-                continue
-            if np.array_equal(clean.accumulators, golden.accumulators):
-                return rung
-        raise BackendError(
-            f"fault {fault}: no golden run is clean any more, even after the device was powered up again"
-        )
+    def _clean_after(self, workload: Workload, golden: Evaluation, end: RunEnd, cause: str) -> Recovery:
+        """Bring the device back, and see that a golden run over all images is clean."""
 
-    def _power_up(self, workload: Workload) -> None:
-        accelerator = self.accelerator(workload.config)
+        def is_clean() -> bool:
+            (again,) = self._plain(workload, [None], None)
+            return np.array_equal(again.accumulators, golden.accumulators)
+
+        recovery = recover(self.rungs(workload.config), is_clean, cause, end=end.value)
+        self.recoveries[recovery.rung] += 1
+        return recovery
+
+    def _power_up(self, config: ArrayConfig) -> None:
+        accelerator = self.accelerator(config)
         _simulation(accelerator).state.reset()
         accelerator.reset()
 

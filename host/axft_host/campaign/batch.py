@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from axft_host.backends.base import RunEnd, Workload
+from axft_host.backends.base import Backend, RunEnd, Workload
 from axft_host.backends.registry import Board, open_backend
 from axft_host.campaign.outcome import Status, classify, top_class
 from axft_host.campaign.records import FaultRow
 from axft_spec.flipflops import AnyFault
 
-__all__ = ["BatchRunner", "Job"]
+__all__ = ["BatchRunner", "Job", "make_batches"]
+
+#: Faults of a batch, and how many pairs one should have in between.
+_BATCH_FAULTS = (16, 64)
+_BATCH_PAIRS = 6400
+
+#: Seconds that a batch should take where its faults run one after another.
+_BATCH_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,12 +45,37 @@ class Job:
     score: str
 
 
-class BatchRunner:
-    """Runs batches of faults of one job, one after another, on a backend of its own."""
+def make_batches(
+    faults: Sequence[tuple[int, AnyFault]], images: int, seconds_per_fault: float | None = None
+) -> list[Sequence[tuple[int, AnyFault]]]:
+    """Cut a list into batches: small enough to stop soon, and large enough to share a golden run where they do.
 
-    def __init__(self, job: Job) -> None:
+    Parameters
+    ----------
+    faults : sequence of (int, Fault or FlipFlopFault)
+    images : int
+    seconds_per_fault : float or None
+        What a fault takes where they share nothing; see :class:`~axft_host.backends.base.Backend`.
+    """
+    size = max(_BATCH_FAULTS[0], min(_BATCH_FAULTS[1], _BATCH_PAIRS // images))
+    if seconds_per_fault is not None:
+        size = max(1, min(_BATCH_FAULTS[1], int(_BATCH_S / max(seconds_per_fault, 1e-6))))
+    return [faults[start : start + size] for start in range(0, len(faults), size)]
+
+
+class BatchRunner:
+    """Runs batches of faults of one job, one after another.
+
+    Parameters
+    ----------
+    job : Job
+    backend : Backend or None
+        One that is open already; None to open one.
+    """
+
+    def __init__(self, job: Job, backend: Backend | None = None) -> None:
         self._job = job
-        self._backend = open_backend(job.board)
+        self._backend = backend or open_backend(job.board)
 
     def run(
         self, faults: Sequence[tuple[int, AnyFault]], progress: Callable[[int], None] | None = None
@@ -56,17 +88,24 @@ class BatchRunner:
         progress : callable, optional
             Called with the number of pairs done since the last call.
         """
+        return list(self.rows(faults, progress))
+
+    def rows(
+        self, faults: Sequence[tuple[int, AnyFault]], progress: Callable[[int], None] | None = None
+    ) -> Iterator[FaultRow]:
+        """Yield what `run` returns, row by row: those before an error are not lost with it."""
         job = self._job
-        evaluations = self._backend.evaluate(job.workload, [fault for _, fault in faults], progress)
-        rows = []
+        evaluations = self._backend.evaluate_each(job.workload, [fault for _, fault in faults], progress)
         for (index, fault), evaluation in zip(faults, evaluations, strict=True):
             if evaluation.end is not RunEnd.COMPLETE:
-                rows.append(FaultRow.without_result(index, fault, Status(evaluation.end.value), len(job.labels)))
+                status, images = Status(evaluation.end.value), len(job.labels)
+                yield FaultRow.without_result(index, fault, status, images, recoveries=evaluation.recoveries)
                 continue
             outcomes = classify(
                 job.golden, evaluation.accumulators, score=job.score, score_scale=job.workload.network.score_scale
             )
             correct = int(np.count_nonzero(top_class(evaluation.accumulators) == job.labels))
             activated = int(evaluation.activated.sum())
-            rows.append(FaultRow.of(index, fault, outcomes, correct=correct, activated=activated))
-        return rows
+            yield FaultRow.of(
+                index, fault, outcomes, correct=correct, activated=activated, recoveries=evaluation.recoveries
+            )

@@ -23,9 +23,6 @@ from axft_spec.errors import AxftError, BackendError
 
 __all__ = ["DaskPool", "resources_of"]
 
-#: Backends that any process can be.
-_SIMULATED = ("emu", "rtl")
-
 #: Seconds that a scheduler gets to answer, and to have a worker.
 _ANSWER_S = 10.0
 #: Seconds between looks at whether to stop, and at how many workers there are.
@@ -34,8 +31,7 @@ _POLL_S, _COUNT_S = 0.2, 2.0
 
 def resources_of(job: Job) -> dict[str, float]:
     """Return what a worker must have, and a task holds: a board by its name; nothing where there are only programs."""
-    name = job.board.name
-    return {} if name in _SIMULATED else {name.partition(":")[0]: 1}
+    return {job.board.name.partition(":")[0]: 1} if job.board.single else {}
 
 
 class DaskPool:

@@ -14,7 +14,7 @@ from axft_spec.errors import StoreError, exists_message
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["fault_rows", "fault_table", "write_csv", "write_parquet"]
+__all__ = ["fault_rows", "fault_table", "recovery_rows", "write_csv", "write_parquet"]
 
 # Of the outcome codes 0 to 3.
 _LETTERS = "MTC-"
@@ -48,6 +48,18 @@ def fault_rows(result: Path) -> list[dict[str, Any]]:
             record["outcomes"] = "".join(_LETTERS[code] for code in row.outcomes(images))
             records.append(record)
     return records
+
+
+def recovery_rows(result: Path) -> list[dict[str, Any]]:
+    """Return one record per recovery: `session`, `idx` of its fault or None, and the members of a `Recovery`.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be read.
+    """
+    with ResultStore.open(result) as store:
+        return [{"session": each.session, "idx": each.index, **each.recovery.to_json()} for each in store.recoveries()]
 
 
 def fault_table(result: Path) -> pd.DataFrame:
@@ -91,7 +103,8 @@ def write_csv(result: Path, target: Path | IO[str]) -> int:
 def write_parquet(result: Path, target: Path) -> int:
     """Write one row per fault as Parquet, with what `write_csv` writes; return how many.
 
-    The file's own metadata hold the table `meta` of the store, as JSON, under the key ``axft``.
+    The file's own metadata hold the table `meta` of the store, as JSON, under the key ``axft``, and `recovery_rows`
+    under ``axft_recoveries`` if there are any.
 
     Parameters
     ----------
@@ -116,8 +129,10 @@ def write_parquet(result: Path, target: Path) -> int:
         ) from None
     table = arrow.Table.from_pandas(fault_table(result), preserve_index=False)
     with ResultStore.open(result) as store:
-        meta = json.dumps(store.meta()).encode()
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"axft": meta})
+        metadata = {b"axft": json.dumps(store.meta()).encode()}
+    if recoveries := recovery_rows(result):
+        metadata[b"axft_recoveries"] = json.dumps(recoveries).encode()
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **metadata})
     try:
         with target.open("xb") as file:
             parquet.write_table(table, file)

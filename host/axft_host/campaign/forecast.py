@@ -14,7 +14,6 @@ from axft_host.campaign.batch import BatchRunner, Job
 from axft_host.campaign.options import CampaignOptions
 from axft_host.campaign.plan import Plan
 from axft_host.campaign.spec import Run
-from axft_host.campaign.workers import default_workers
 
 __all__ = ["Forecast", "forecast", "options_to_plan"]
 
@@ -134,7 +133,7 @@ def forecast(run: Run, plan: Plan) -> Forecast:
         seconds_per_pair=seconds / pairs if pairs else None,
         measured_pairs=pairs,
         named_strata={} if plan.sample is None else dict(zip(plan.sample.names, plan.sample.sizes, strict=True)),
-        workers=max(1, min(plan.workers or default_workers(), simulated)),
+        workers=max(1, min(plan.processes, simulated)),
     )
 
 

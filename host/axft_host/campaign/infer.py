@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from axft_host.backends.registry import open_backend
+from axft_host.backends.registry import Board, open_backend
 from axft_host.campaign.outcome import top_class
 from axft_host.campaign.workload import Prepared
 
@@ -40,14 +40,14 @@ class Inference:
         return self.images / self.seconds
 
 
-def infer(prepared: Prepared, board: str) -> Inference:
+def infer(prepared: Prepared, board: str | Board) -> Inference:
     """Run all images of a workload without a fault.
 
     Parameters
     ----------
     prepared : Prepared
-    board : str
-        Name of a backend.
+    board : str or Board
+        Name of a backend, or more.
 
     Raises
     ------

@@ -244,6 +244,8 @@ class CampaignOptions:
         Name of a backend.
     physical : str or None
         The device's array, as in ``16x16``; None if it is as large as the logical one.
+    bitstream : str or None
+        The .bit file that a board loads; None to look for one.
     workload : WorkloadOptions
     faults : FaultOptions
     score : str
@@ -256,6 +258,7 @@ class CampaignOptions:
 
     board: str = "emu"
     physical: str | None = None
+    bitstream: str | None = None
     workload: WorkloadOptions
     faults: FaultOptions
     score: str = "softmax"

@@ -24,6 +24,7 @@ from axft_host.campaign.options import (
 from axft_host.campaign.outcome import check_score
 from axft_host.campaign.sampled import draw_stratified
 from axft_host.campaign.statistics import sample_size
+from axft_host.campaign.workers import default_workers
 from axft_host.campaign.workload import Prepared, WorkloadOptions, prepare, prepare_network, resolve_config
 from axft_spec.bitsets import PATTERNS
 from axft_spec.config import ArrayConfig, parse_array
@@ -91,6 +92,11 @@ class Plan:
     options: CampaignOptions
     sample: Sample | None = None
     sample_space: FaultSpace | None = None
+
+    @property
+    def processes(self) -> int:
+        """How many processes may run it: one where there is one device."""
+        return 1 if self.board.single else self.workers or default_workers()
 
     @property
     def site(self) -> str:
@@ -367,11 +373,13 @@ def plan_campaign(
     AxftError
         If an option cannot be met; the message names it. Nothing has run and nothing was written.
     """
-    open_backend(options.board)
+    physical = None if options.physical is None else parse_array(options.physical)
+    bitstream = None if options.bitstream is None else Path(options.bitstream)
+    anything = Board(name=options.board, physical=physical, bitstream=bitstream)
+    open_backend(anything)
     check_score(options.score)
     if options.workers is not None:
         check_int("workers", options.workers, 1)
-    physical = None if options.physical is None else parse_array(options.physical)
     prepared = prepare(options.workload, default_images=default_images)
     config, schedule = prepared.workload.config, prepared.workload.schedule
     pattern = options.faults.flip_flops
@@ -382,12 +390,10 @@ def plan_campaign(
     elif pattern is None:
         faults = resolve_faults(options.faults, config, schedule)
     else:
-        faults = _draw_flip_flops(
-            options.faults, pattern, Board(name=options.board, physical=physical), prepared.workload
-        )
+        faults = _draw_flip_flops(options.faults, pattern, anything, prepared.workload)
     if physical is not None:
         check_representable(faults.faults, schedule, physical)
-    board = Board(name=options.board, physical=physical, sites=_sites_of(faults.faults))
+    board = replace(anything, sites=_sites_of(faults.faults))
     _check_flip_flops(faults, board, prepared.workload)
     return Plan(
         board=board,

@@ -46,7 +46,8 @@ def options_to_json(options: CampaignOptions, *, images: int) -> dict[str, Any]:
         workload[name] = None if workload[name] is None else list(workload[name])
     workload["images"] = images
     kept = {name: getattr(options, name) for name in _KEPT}
-    return {**kept, "confidence": options.faults.confidence, "workload": workload}
+    bitstream = None if options.bitstream is None else str(Path(options.bitstream).resolve())
+    return {**kept, "bitstream": bitstream, "confidence": options.faults.confidence, "workload": workload}
 
 
 def options_from_json(value: dict[str, Any], fault_list: Path, *, workers: int | None) -> CampaignOptions:
@@ -65,6 +66,8 @@ def options_from_json(value: dict[str, Any], fault_list: Path, *, workers: int |
             workload=WorkloadOptions(**workload),
             faults=FaultOptions(fault_list=fault_list, confidence=value["confidence"]),
             workers=workers,
+            # Older results have none.
+            bitstream=value.get("bitstream"),
             **{name: value[name] for name in _KEPT},
         )
     except (KeyError, TypeError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from axft_host.campaign.outcome import Outcome, Status, pack_outcomes, unpack_outcomes
 from axft_host.campaign.schema import FAULT_COLUMNS
+from axft_host.device.recovery import Recovery
 from axft_spec.flipflops import FLIP_FLOP_PREFIX, AnyFault, FlipFlopFault, any_fault_from_json
 
-__all__ = ["FaultRow", "Golden", "Provenance", "Session", "row_checksum"]
+__all__ = ["FaultRow", "Golden", "Provenance", "RecoveryRow", "Session", "row_checksum"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,24 @@ class Session:
     device: dict[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryRow:
+    """How a device was brought back in a campaign.
+
+    Members
+    -------
+    session : int
+        Number of the session, from 1.
+    index : int or None
+        Place in the list of the fault that ran; None for the golden run that a session begins with.
+    recovery : Recovery
+    """
+
+    session: int
+    index: int | None
+    recovery: Recovery
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Golden:
     """The golden run: one entry per image.
@@ -157,6 +176,9 @@ class FaultRow:
         Number of images whose top-1 class under the fault is their label.
     packed : bytes
         Outcome of every image; see `axft_host.campaign.outcome.pack_outcomes`.
+    recoveries : tuple of Recovery
+        What it took to bring the device back while this fault ran. They say how a result was come by, not what it is:
+        rows that differ in nothing else are equal. A store gives them back by themselves.
     """
 
     index: int
@@ -169,6 +191,7 @@ class FaultRow:
     critical: int
     correct: int
     packed: bytes
+    recoveries: tuple[Recovery, ...] = field(default=(), compare=False)
 
     @classmethod
     def of(
@@ -180,6 +203,7 @@ class FaultRow:
         correct: int,
         activated: int = 0,
         certain: bool = False,
+        recoveries: tuple[Recovery, ...] = (),
     ) -> FaultRow:
         """Build the row of a fault that ran to its end from the outcome of each image."""
         masked, tolerable, critical = np.bincount(outcomes, minlength=3)[:3].tolist()
@@ -194,6 +218,7 @@ class FaultRow:
             critical=critical,
             correct=correct,
             packed=pack_outcomes(outcomes),
+            recoveries=recoveries,
         )
 
     @classmethod
@@ -203,7 +228,9 @@ class FaultRow:
         return cls.of(index, fault, outcomes, correct=golden.correct, certain=True)
 
     @classmethod
-    def without_result(cls, index: int, fault: AnyFault, status: Status, images: int) -> FaultRow:
+    def without_result(
+        cls, index: int, fault: AnyFault, status: Status, images: int, *, recoveries: tuple[Recovery, ...] = ()
+    ) -> FaultRow:
         """Build the row of a fault under which the device hung or crashed: no image has an outcome."""
         return cls(
             index=index,
@@ -216,6 +243,7 @@ class FaultRow:
             critical=0,
             correct=0,
             packed=pack_outcomes(np.full(images, Outcome.NONE, dtype=np.uint8)),
+            recoveries=recoveries,
         )
 
     def outcomes(self, images: int) -> NDArray[np.uint8]:

@@ -15,9 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from axft_host.backends.base import Backend
 from axft_host.backends.certain import CertainMasking
 from axft_host.backends.registry import open_backend
-from axft_host.campaign.batch import Job
+from axft_host.campaign.batch import Job, make_batches
 from axft_host.campaign.locking import locked
 from axft_host.campaign.outcome import Status, top_class
 from axft_host.campaign.plan import Plan, plan_campaign
@@ -27,28 +28,23 @@ from axft_host.campaign.sampled import rule_of, sampling_json, stopping_json
 from axft_host.campaign.stopping import StoppingRule, fractions_of
 from axft_host.campaign.store import COMPLETE, STORE_NAME, ResultStore, make_result_dir, store_path, utc_now
 from axft_host.campaign.versions import tool_versions
-from axft_host.campaign.workers import Batch, Interruption, Pool, WorkerPool, default_workers, run_batches_here
+from axft_host.campaign.workers import Batch, Interruption, Pool, WorkerPool, run_batches_here
+from axft_host.device.recovery import Recovery
 from axft_spec.errors import BackendError, StoreError, exists_message
 from axft_spec.faultlist import write_fault_list
 from axft_spec.faults import FaultSpace
-from axft_spec.flipflops import AnyFault
 
 __all__ = [
     "FAULT_LIST_NAME",
     "Progress",
     "RunResult",
     "SilentProgress",
-    "make_batches",
     "resume_campaign",
     "run_campaign",
 ]
 
 #: Name of the fault list in a result directory.
 FAULT_LIST_NAME = "faults.jsonl"
-
-#: Faults of a batch, and how many pairs one should have in between.
-_BATCH_FAULTS = (16, 64)
-_BATCH_PAIRS = 6400
 
 #: What a campaign that is gone on with must have in common with its store, and what a difference means.
 _SAME = {
@@ -128,12 +124,6 @@ class _Stopwatch:
         return self.seconds + (0.0 if self._start is None else time.perf_counter() - self._start)
 
 
-def make_batches(faults: Sequence[tuple[int, AnyFault]], images: int) -> list[Batch]:
-    """Cut a list into batches: large enough to share one golden run, small enough to stop soon."""
-    size = max(_BATCH_FAULTS[0], min(_BATCH_FAULTS[1], _BATCH_PAIRS // images))
-    return [faults[start : start + size] for start in range(0, len(faults), size)]
-
-
 @dataclass(slots=True, kw_only=True)
 class _Run:
     """A plan with its golden run: what is the same whether its campaign begins or goes on."""
@@ -144,6 +134,8 @@ class _Run:
     provenance: Provenance
     certain: NDArray[np.bool_]
     skipped: NDArray[np.bool_]
+    backend: Backend
+    recoveries: tuple[Recovery, ...] = ()
     watch: _Stopwatch = field(default_factory=_Stopwatch)
 
 
@@ -152,7 +144,8 @@ def _prepare(plan: Plan) -> _Run:
     workload, faults, watch = plan.prepared.workload, plan.faults, _Stopwatch()
     with watch.running():
         backend = open_backend(plan.board)
-        accumulators = backend.evaluate(workload, [None])[0].accumulators
+        golden_run = backend.evaluate(workload, [None])[0]
+        accumulators = golden_run.accumulators
         masking = CertainMasking(workload)
         certain = masking.of(faults.faults)
         space = plan.sample_space or faults.space
@@ -172,6 +165,8 @@ def _prepare(plan: Plan) -> _Run:
         provenance=_provenance(plan, backend.device(), golden, accumulators, certain, space_certain, marks),
         certain=certain,
         skipped=certain if backend.skips_certain else np.zeros_like(certain),
+        backend=backend,
+        recoveries=golden_run.recoveries,
         watch=watch,
     )
 
@@ -296,6 +291,7 @@ def _execute(
     batches = make_batches(
         [(index, fault) for index, fault in listed if index >= rows.done and not run.skipped[index]],
         len(run.job.labels),
+        run.backend.seconds_per_fault,
     )
     if rows.stopped:
         batches = []
@@ -303,8 +299,9 @@ def _execute(
     try:
         pool: Pool | None = None
         if batches and cluster is not None:
+            run.backend.close()
             pool = cluster(run.job)
-        elif (workers := min(plan.workers or default_workers(), len(batches))) > 1:
+        elif (workers := min(plan.processes, len(batches))) > 1:
             pool = WorkerPool(run.job, workers)
         store.begin_session(
             Session(
@@ -314,16 +311,18 @@ def _execute(
                 host=platform.node(),
                 versions=tool_versions(),
                 device=run.provenance.device,
-            )
+            ),
+            run.recoveries,
         )
         with watch.running():
-            _run_batches(pool, run.job, batches, rows, stop, progress)
+            _run_batches(pool, run, batches, rows, stop, progress)
         failed = False
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"the faults that are done are kept in {store.path}; `axft-hw campaign resume {store.path.parent}` goes on"
         ) from None
     finally:
+        run.backend.close()
         # Whatever happened, the store says how far it came; where it cannot, what happened matters more.
         with suppress(*([StoreError] if failed else [])):
             store.finish(
@@ -335,14 +334,14 @@ def _execute(
 
 
 def _run_batches(
-    pool: Pool | None, job: Job, batches: Sequence[Batch], rows: _InOrder, stop: Interruption, progress: Progress
+    pool: Pool | None, run: _Run, batches: Sequence[Batch], rows: _InOrder, stop: Interruption, progress: Progress
 ) -> None:
     """Run batches and add their rows until done or asked to stop; then let go of the workers."""
-    finished = False
+    finished, job = False, run.job
     try:
         progress.start(sum(map(len, batches)) * len(job.labels))
         if pool is None:
-            results = run_batches_here(job, batches, stop, progress.advance)
+            results = run_batches_here(job, batches, stop, progress.advance, run.backend)
         else:
             results = pool.run(batches, stop, progress.advance)
         taken = 0

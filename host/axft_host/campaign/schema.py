@@ -1,18 +1,28 @@
 """The tables of a result store, and their versions. ``docs/reference/store.md`` describes them for readers.
 
 Version 2 added the checksum of every row, the table `sessions`, and the keys of `meta` that a campaign needs to be
-gone on with.
+gone on with. Version 3 added the table `recoveries`.
 """
 
 from __future__ import annotations
 
-__all__ = ["APPLICATION_ID", "CHECKSUM", "FAULT_COLUMNS", "READABLE_VERSIONS", "SCHEMA_VERSION", "TABLES"]
+__all__ = [
+    "APPLICATION_ID",
+    "CHECKSUM",
+    "FAULT_COLUMNS",
+    "READABLE_VERSIONS",
+    "RESUMABLE_VERSIONS",
+    "SCHEMA_VERSION",
+    "TABLES",
+    "UPGRADE",
+]
 
 #: Version of the tables that are written. It goes up with every change that an older program would misread.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
-#: Versions that can be read.
-READABLE_VERSIONS = (1, 2)
+#: Versions that can be read, and those that can be gone on with, for which they become the one that is written.
+READABLE_VERSIONS = (1, 2, 3)
+RESUMABLE_VERSIONS = (2, 3)
 
 #: SQLite's mark for files of one application: ``AXFT`` in ASCII.
 APPLICATION_ID = 0x41584654
@@ -47,6 +57,23 @@ CHECKSUM = "checksum"
 
 _FAULTS = ",\n    ".join(f"{name} {kind}" for name, kind in FAULT_COLUMNS.items())
 
+_RECOVERIES = """CREATE TABLE recoveries (
+    recovery INTEGER PRIMARY KEY,
+    session INTEGER NOT NULL,
+    idx INTEGER,
+    attempt INTEGER NOT NULL,
+    failure TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    rung TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    utc TEXT NOT NULL
+)"""
+
+_VERSION = f"PRAGMA user_version = {SCHEMA_VERSION}"
+
+#: What makes a store of version 2 one of version 3.
+UPGRADE = (_RECOVERIES, _VERSION)
+
 #: What creates the tables of a new store, in one transaction.
 TABLES = (
     """CREATE TABLE meta (
@@ -75,6 +102,7 @@ TABLES = (
     versions TEXT NOT NULL,
     device TEXT
 )""",
+    _RECOVERIES,
     f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
+    _VERSION,
 )

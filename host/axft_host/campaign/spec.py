@@ -6,12 +6,13 @@ backend. ``fi_campaigns/README.md`` describes the keys.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from axft_host.backends.registry import open_backend
+from axft_host.backends.registry import check_board
 from axft_host.campaign.designs import DESIGNS
 from axft_host.campaign.options import DEFAULT_IMAGES, KINDS, RULES, CampaignOptions, FaultOptions, StoppingOptions
 from axft_host.campaign.outcome import check_score
@@ -58,10 +59,11 @@ class SampleSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendSpec:
-    """Where faults run: the name of a backend, and its array if that is not the logical one."""
+    """Where faults run: the name of a backend, its array if that is not the logical one, and what a board loads."""
 
     name: str = "emu"
     physical: str | None = None
+    bitstream: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +133,8 @@ class CampaignSpec:
                 for sample in self.samples:
                     for backend in self.backends:
                         parts = [config or "network", lowering, sample.name]
-                        parts += [backend.name] if len(self.backends) > 1 else []
+                        # The address of a link would be several directories.
+                        parts += [re.sub(r"[^\w.]+", "-", backend.name)] if len(self.backends) > 1 else []
                         options = self._options(config, lowering, sample, backend, workers)
                         name, pilot = "-".join(filter(None, parts)), None
                         if sample.design == "neyman":
@@ -151,6 +154,7 @@ class CampaignSpec:
         return CampaignOptions(
             board=backend.name,
             physical=backend.physical,
+            bitstream=backend.bitstream,
             workload=replace(self.workload, config=config, lowering=lowering),
             faults=faults,
             score=self.score,
@@ -310,7 +314,7 @@ _STOPPING: dict[str, Reader] = {
     "looks": _count(1),
     "spending": _one_of("spending of alpha", list(SPENDINGS)),
 }
-_BACKEND: dict[str, Reader] = {"physical": _checked(parse_array)}
+_BACKEND: dict[str, Reader] = {"physical": _checked(parse_array), "bitstream": _text}
 
 _PATHS = ("model", "data", "calibration")
 
@@ -359,7 +363,7 @@ def _spec_of(top: Table, name: str, base: Path) -> CampaignSpec:
         score=score,
         faults=faults,
         samples=samples,
-        backends=_backends_of(top.table("backends")),
+        backends=_backends_of(top.table("backends"), base),
         stopping=_stopping_of(top, faults, samples),
     )
 
@@ -452,13 +456,15 @@ def _stopping_of(top: Table, faults: FaultOptions, samples: Sequence[SampleSpec]
     return StoppingOptions(**values)
 
 
-def _backends_of(table: Table) -> tuple[BackendSpec, ...]:
+def _backends_of(table: Table, base: Path) -> tuple[BackendSpec, ...]:
     made = []
     for name in list(table) or ["emu"]:
         try:
-            open_backend(name)
+            check_board(name)
         except AxftError as error:
             raise table.error(name, str(error)) from None
-        inner = table.table(name)
-        made.append(BackendSpec(name=name, **_read(inner, _BACKEND)))
+        values = _read(table.table(name), _BACKEND)
+        if "bitstream" in values:
+            values["bitstream"] = str(base / values["bitstream"])
+        made.append(BackendSpec(name=name, **values))
     return tuple(made)

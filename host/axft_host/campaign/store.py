@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import MISSING, fields
 from datetime import datetime, timezone
@@ -15,15 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from axft_host.campaign.records import FaultRow, Golden, Provenance, Session, row_checksum
+from axft_host.campaign.records import FaultRow, Golden, Provenance, RecoveryRow, Session, row_checksum
 from axft_host.campaign.schema import (
     APPLICATION_ID,
     CHECKSUM,
     FAULT_COLUMNS,
     READABLE_VERSIONS,
+    RESUMABLE_VERSIONS,
     SCHEMA_VERSION,
     TABLES,
+    UPGRADE,
 )
+from axft_host.device.recovery import Recovery
 from axft_spec.errors import AxftError, StoreError, exists_message
 
 __all__ = [
@@ -42,6 +45,16 @@ STORE_NAME = "campaign.sqlite"
 RESULTS_DIR = "axft-results"
 
 COMPLETE, INTERRUPTED, RUNNING = "complete", "interrupted", "running"
+
+#: Columns of the table `recoveries`, after session and fault, and the members of a `Recovery`.
+_RECOVERY_COLUMNS = {
+    "attempt": "attempt",
+    "failure": "end",
+    "cause": "cause",
+    "rung": "rung",
+    "seconds": "seconds",
+    "utc": "utc",
+}
 
 
 def store_path(result: Path) -> Path:
@@ -157,7 +170,7 @@ class ResultStore:
             As `open`, and if the store is of an older version, which does not hold what that takes.
         """
         store = cls._opened(result, _connect_to_write)
-        if store.version != SCHEMA_VERSION:
+        if store.version not in RESUMABLE_VERSIONS:
             store.close()
             raise StoreError(
                 f"{store.path} has schema version {store.version}, which can be read, but not gone on with: it does "
@@ -198,22 +211,35 @@ class ResultStore:
             else "read it with the axft-hw that wrote it, or run it again"
         )
         raise StoreError(
-            f"{self.path} has schema version {version}, this axft-hw reads versions "
-            f"{' and '.join(map(str, READABLE_VERSIONS))}; {advice}"
+            f"{self.path} has schema version {version}, this axft-hw reads versions {READABLE_VERSIONS[0]} to "
+            f"{READABLE_VERSIONS[-1]}; {advice}"
         )
 
-    def begin_session(self, session: Session) -> None:
-        """Record that this process goes on with the campaign, which counts as running again."""
+    def begin_session(self, session: Session, recoveries: Sequence[Recovery] = ()) -> None:
+        """Record that this process goes on with the campaign, which counts as running again.
+
+        Parameters
+        ----------
+        session : Session
+        recoveries : sequence of Recovery
+            What its golden run took.
+        """
         columns = {**{field.name: getattr(session, field.name) for field in fields(session)}}
         for name in ("versions", "device"):
             columns[name] = None if columns[name] is None else json.dumps(columns[name])
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))
         with self._writing():
+            if self.version != SCHEMA_VERSION:
+                for statement in UPGRADE:
+                    self._connection.execute(statement)
+                self._put(schema_version=SCHEMA_VERSION)
             cursor = self._connection.execute(
                 f"INSERT INTO sessions ({names}) VALUES ({marks})", list(columns.values())
             )
             self._session = cursor.lastrowid
             self._put(state=RUNNING, finished_utc=None)
+            self._add_recoveries((None, recovery) for recovery in recoveries)
+        self.version = SCHEMA_VERSION
 
     def sessions(self) -> list[Session]:
         """Return the sessions in order; none of a store of version 1."""
@@ -243,10 +269,37 @@ class ResultStore:
         values = [(*columns, row_checksum(columns)) for columns in (row.to_sql() for row in rows)]
         with self._writing():
             self._connection.executemany(f"INSERT INTO faults VALUES ({marks})", values)
+            self._add_recoveries((row.index, recovery) for row in rows for recovery in row.recoveries)
             self._connection.execute(
                 "UPDATE sessions SET faults = faults + ?, seconds = COALESCE(?, seconds) WHERE session = ?",
                 (len(values), seconds, self._session),
             )
+
+    def _add_recoveries(self, recoveries: Iterable[tuple[int | None, Recovery]]) -> None:
+        columns = ", ".join(["session", "idx", *_RECOVERY_COLUMNS])
+        self._connection.executemany(
+            f"INSERT INTO recoveries ({columns}) VALUES ({', '.join('?' * (2 + len(_RECOVERY_COLUMNS)))})",
+            [
+                (self._session, index, *(getattr(recovery, name) for name in _RECOVERY_COLUMNS.values()))
+                for index, recovery in recoveries
+            ],
+        )
+
+    def recoveries(self) -> list[RecoveryRow]:
+        """Return how the device was brought back, in order; nothing of a store before version 3."""
+        if self.version < SCHEMA_VERSION:
+            return []
+        columns = ", ".join(["session", "idx", *_RECOVERY_COLUMNS])
+        with _as_store_error(self.path):
+            rows = self._connection.execute(f"SELECT {columns} FROM recoveries ORDER BY recovery").fetchall()
+        return [
+            RecoveryRow(
+                session=session,
+                index=index,
+                recovery=Recovery(**dict(zip(_RECOVERY_COLUMNS.values(), values, strict=True))),
+            )
+            for session, index, *values in rows
+        ]
 
     def finish(self, *, complete: bool, seconds: float, stopped_at: int | None = None) -> None:
         """Record how the run ended, and how long it took.

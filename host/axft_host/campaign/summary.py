@@ -14,6 +14,7 @@ from axft_host.campaign.effective import clopper_pearson_interval, effective_cou
 from axft_host.campaign.outcome import Outcome, Status
 from axft_host.campaign.rates import CERTAIN, Basis, estimated_rate, rate_interval
 from axft_host.campaign.records import FaultRow, Provenance
+from axft_host.campaign.recovered import Recovered
 from axft_host.campaign.sampled import basis_of, rule_of
 from axft_host.campaign.schema import SCHEMA_VERSION
 from axft_host.campaign.sequential import CLASSES
@@ -73,6 +74,8 @@ class Summary:
     for_comparison : dict of str to dict of str to Interval
         By class, the intervals ``wilson`` and ``clopper_pearson`` on effective counts; each on its own, and decisive
         for nothing. Empty for a list that stands for itself.
+    recovered : Recovered or None
+        How often the device had to be brought back; None if it never had.
     """
 
     store: str
@@ -92,6 +95,7 @@ class Summary:
     interval_method: str
     target: str
     for_comparison: dict[str, dict[str, Interval]]
+    recovered: Recovered | None = None
 
     @property
     def pairs(self) -> int:
@@ -134,6 +138,7 @@ class Summary:
             seconds=self.seconds,
             pairs_per_second=self.pairs_per_second,
             store=self.store,
+            **({} if self.recovered is None else {"recoveries": self.recovered.to_json()}),
         )
 
 
@@ -250,7 +255,7 @@ def summarise(result: Path, target: str = TARGETS[0]) -> Summary:
     """
     with ResultStore.open(result) as store:
         about, meta, images = store.provenance(), store.meta(), len(store.golden().labels)
-        rows = list(store.rows())
+        rows, recoveries = list(store.rows()), store.recoveries()
         if not rows:
             raise StoreError(f"{store.path} holds no outcomes: the campaign ended before its first faults were done")
     check_target(target, drawn=about.space_size is not None, stops=about.stopping is not None, images=images)
@@ -279,6 +284,7 @@ def summarise(result: Path, target: str = TARGETS[0]) -> Summary:
         interval_method=estimates.method,
         target=target,
         for_comparison=estimates.for_comparison(),
+        recovered=Recovered.of(recoveries, rows) if recoveries else None,
     )
 
 

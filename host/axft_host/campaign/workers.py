@@ -16,10 +16,11 @@ from multiprocessing.process import BaseProcess
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 
+from axft_host.backends.base import Backend
 from axft_host.campaign.batch import BatchRunner, Job
 from axft_host.campaign.blas import one_blas_thread
 from axft_host.campaign.records import FaultRow
-from axft_spec.errors import BackendError
+from axft_spec.errors import AxftError, BackendError
 from axft_spec.flipflops import AnyFault
 
 __all__ = ["ATTEMPTS", "Batch", "Interruption", "Pool", "WorkerPool", "default_workers", "run_batches_here"]
@@ -92,14 +93,28 @@ class Pool(Protocol):
 
 
 def run_batches_here(
-    job: Job, batches: Sequence[Batch], stop: Interruption, progress: Callable[[int], None]
+    job: Job,
+    batches: Sequence[Batch],
+    stop: Interruption,
+    progress: Callable[[int], None],
+    backend: Backend | None = None,
 ) -> Iterator[list[FaultRow]]:
-    """Yield the rows of each batch, run in this process, until done or asked to stop."""
-    runner = BatchRunner(job)
+    """Yield the rows of each batch, run in this process, until done or asked to stop.
+
+    If the backend fails, first those of the faults before.
+    """
+    runner = BatchRunner(job, backend)
     for batch in batches:
         if stop.requested:
             return
-        yield runner.run(batch, progress)
+        rows: list[FaultRow] = []
+        try:
+            rows.extend(runner.rows(batch, progress))
+        except AxftError:
+            if rows:
+                yield rows
+            raise
+        yield rows
 
 
 class _RemoteError(Exception):
@@ -110,20 +125,26 @@ class _RemoteError(Exception):
 
 
 def _work(job: Job, link: Connection) -> None:
-    """Be a worker: answer None when ready, then every batch with its rows or an error, until there is no more."""
+    """Be a worker: answer None when ready, then every batch with its rows, until there is no more.
+
+    After an error: the rows before it, the error and its traceback.
+    """
     # Ctrl-C goes to the whole process group; the workers finish what they have, their parent decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A parent that was killed closes its end, and there is nobody to tell then.
     with suppress(EOFError, OSError):
+        rows: list[FaultRow] = []
         try:
             runner = BatchRunner(job)
             link.send(None)
             while (batch := link.recv()) is not None:
-                link.send(runner.run(batch))
+                rows = []
+                rows.extend(runner.rows(batch))
+                link.send(rows)
         except (EOFError, OSError):
             raise
         except Exception as error:
-            link.send((error, traceback.format_exc()))
+            link.send((rows, error, traceback.format_exc()))
 
 
 class _Worker:
@@ -134,6 +155,8 @@ class _Worker:
         self.process: BaseProcess = context.Process(target=_work, args=(job, theirs), daemon=True)
         self.ready = False
         self.batch: tuple[int, Batch] | None = None
+        # Rows of that batch which were done before an error.
+        self.rescued: list[FaultRow] = []
         try:
             with one_blas_thread(), _interrupts_later():
                 self.process.start()
@@ -145,7 +168,7 @@ class _Worker:
         """Return what the process sends; EOFError or OSError mean that it has died."""
         answer = self.link.recv()
         if isinstance(answer, tuple):
-            error, trace = answer
+            self.rescued, error, trace = answer
             raise error from _RemoteError(trace)
         self.ready = True
         return answer
@@ -236,6 +259,11 @@ class WorkerPool:
                 except (EOFError, OSError):
                     self._replace(worker, waiting, attempts)
                     continue
+                except AxftError:
+                    # What comes behind faults that are not done cannot be kept.
+                    if worker.rescued and worker.batch is not None and worker.batch[0] == following:
+                        yield worker.rescued
+                    raise
                 if worker.batch is not None and rows is not None:
                     done[worker.batch[0]] = rows
                     worker.batch = None

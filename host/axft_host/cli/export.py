@@ -28,7 +28,7 @@ def command(result: Path, as_csv: bool, as_parquet: bool, out: Path | None, as_j
     --json alone prints one document with the store and its faults. --out needs --csv or --parquet; with --json as
     well, the document says what was written.
     """
-    from axft_host.campaign.export import fault_rows, write_csv, write_parquet
+    from axft_host.campaign.export import fault_rows, recovery_rows, write_csv, write_parquet
     from axft_host.campaign.store import store_path
     from axft_spec.errors import ConfigError
 
@@ -48,7 +48,9 @@ def command(result: Path, as_csv: bool, as_parquet: bool, out: Path | None, as_j
         else:
             click.echo(f"{rows:,} faults are in {out}")
     elif as_json:
-        print_json({"store": str(store_path(result)), "faults": fault_rows(result)})
+        recoveries = recovery_rows(result)
+        more = {"recoveries": recoveries} if recoveries else {}
+        print_json({"store": str(store_path(result)), "faults": fault_rows(result), **more})
     else:
         write_csv(result, sys.stdout)
         # What cannot be written must show while errors are still told, not when Python exits.

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from axft_host.cli.group import Command
-from axft_host.cli.options import INT, board_option, json_option, workload_options, workload_options_of
+from axft_host.cli.options import (
+    INT,
+    bitstream_option,
+    board_option,
+    json_option,
+    workload_options,
+    workload_options_of,
+)
 from axft_host.cli.output import print_json, print_notes, print_tables
 
 __all__ = ["command"]
@@ -15,28 +23,44 @@ __all__ = ["command"]
 
 @click.command("infer", cls=Command, short_help="Measure the accuracy on the array without faults.")
 @board_option
+@bitstream_option
 @workload_options
 @click.option("--images", type=INT, help="How many of the first images; all if not given.")
+@click.option("--physical", metavar="RxC", help="The device's array, as for `inject`; the accuracy is the same.")
 @json_option
-def command(board: str, as_json: bool, **options: Any) -> None:
+def command(board: str, bitstream: str | None, physical: str | None, as_json: bool, **options: Any) -> None:
     """Run labelled images through the array without a fault, and report the accuracy.
 
     Beside it stands that of the float network on the same images, unless the model is a compiled one.
     """
-    from axft_host.backends.registry import open_backend
+    from axft_host.backends.registry import Board, open_backend
     from axft_host.campaign.infer import infer
     from axft_host.campaign.workload import prepare
+    from axft_spec.config import parse_array
 
-    open_backend(board)
+    where = Board(
+        name=board,
+        physical=None if physical is None else parse_array(physical),
+        bitstream=None if bitstream is None else Path(bitstream),
+    )
+    open_backend(where)
     prepared = prepare(workload_options_of(options))
     network, config = prepared.workload.network, prepared.workload.config
     print_notes([*network.notices, *prepared.notices])
-    result = infer(prepared, board)
+    if board == "rtl":
+        print_notes(
+            [
+                f"{len(prepared.dataset):,} images are simulated clock cycle by clock cycle; a device that was not "
+                f"simulated before is compiled first"
+            ]
+        )
+    result = infer(prepared, where)
     if as_json:
         print_json(
             {
                 "config": prepared.config_name,
                 "array": f"{config.rows}x{config.cols}",
+                "physical": physical,
                 "board": board,
                 "model": network.name,
                 "data": prepared.dataset.name,

@@ -11,6 +11,7 @@ from axft_host.cli.group import INTERRUPTED, Command
 from axft_host.cli.options import (
     INT,
     PATH,
+    bitstream_option,
     board_option,
     fault_options,
     fault_options_of,
@@ -29,6 +30,7 @@ __all__ = ["command"]
 
 @click.command("inject", cls=Command, short_help="Inject faults and classify each image.")
 @board_option
+@bitstream_option
 @workload_options
 @click.option(
     "--images", type=INT, help="How many of the first images a fault meets; 1000 if not given, 10 with --explain."
@@ -44,7 +46,8 @@ __all__ = ["command"]
 @click.option(
     "--physical",
     metavar="RxC",
-    help="The device's array, smaller or larger than the logical one; outcomes are the same. As large if not given.",
+    help="The device's array, smaller or larger than the logical one; outcomes are the same. If not given: as large "
+    "with rtl, that of the bitstream with pynq.",
 )
 @click.option(
     "--score",
@@ -82,6 +85,7 @@ def command(ctx: click.Context, /, explain: bool, out: Path | None, target: str,
         CampaignOptions(
             board=options["board"],
             physical=options["physical"],
+            bitstream=options["bitstream"],
             workload=workload_options_of(options),
             faults=fault_options_of(options),
             score=options["score"],

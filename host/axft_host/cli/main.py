@@ -25,12 +25,15 @@ _COMMANDS = (
     "export",
     "report",
     "generate",
+    "doctor",
+    "board-report",
+    "serve",
 )
 
 _EPILOG = """\b
 Exit codes:
   0    done; diff: the results are equal
-  1    diff: the results differ; others: an unexpected error, or no room for the output
+  1    diff: the results differ; doctor: a check has failed; others: an unexpected error, or no room for the output
   2    bad input: the last line says what was given and what is allowed
   130  interrupted by Ctrl-C; what was done is kept
 """
@@ -46,7 +49,7 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
 
 @click.group(
     cls=LazyGroup,
-    lazy={name: f"axft_host.cli.{name}:command" for name in _COMMANDS},
+    lazy={name: f"axft_host.cli.{name.replace('-', '_')}:command" for name in _COMMANDS},
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )

@@ -23,6 +23,7 @@ __all__ = [
     "INT",
     "PATH",
     "arithmetic_options",
+    "bitstream_option",
     "board_option",
     "config_option",
     "fault_options",
@@ -82,8 +83,15 @@ board_option = click.option(
     default="emu",
     metavar="B",
     show_default=True,
-    help="Where to run: emu is the bit-true emulator, rtl the simulated hardware, compiled for this machine. pynq and "
-    "link:URL are not built yet in this version.",
+    help="Where to run: emu is the bit-true emulator; rtl the simulated hardware, compiled for this machine; pynq the "
+    "PYNQ-Z2 that this runs on; link:URL a board elsewhere that serves, such as link:socket://HOST:PORT.",
+)
+
+bitstream_option = click.option(
+    "--bitstream",
+    metavar="FILE.bit",
+    help="With --board pynq: what to load, with its .hwh beside it. If not given, the one for the configuration in the "
+    "directories of $AXFT_BITSTREAMS, then in the user's data, then in the checkout's bitstreams.",
 )
 
 config_option = click.option(

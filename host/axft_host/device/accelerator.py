@@ -32,7 +32,7 @@ from axft_spec.regmap import (
 )
 from axft_spec.scanmap import ScanMap
 
-__all__ = ["Accelerator", "DeviceEventError", "DeviceHangError", "DeviceTimeoutError"]
+__all__ = ["Accelerator", "ArmingError", "DeviceEventError", "DeviceHangError", "DeviceTimeoutError"]
 
 Int64 = NDArray[np.int64]
 Words = NDArray[np.uint32]
@@ -48,6 +48,10 @@ class DeviceEventError(BackendError):
 
 class DeviceTimeoutError(BackendError):
     """A deadline has passed, and the watchdog has said nothing."""
+
+
+class ArmingError(BackendError):
+    """What has come out of the scan chain is not what went in: nothing that runs now means anything."""
 
 
 #: Operations that arm something, and what checks their results.
@@ -201,6 +205,11 @@ class Accelerator:
         )
         self._done = self.port.read32(register("COMMANDS_DONE").offset)
 
+    @property
+    def commands(self) -> int:
+        """Commands since the last reset, modulo 2^32: what COMMANDS_DONE holds when all have ended."""
+        return self._done
+
     def _wait_idle(self) -> Wait:
         status = register("STATUS")
         mask = status.field("busy").mask | status.field("scan_busy").mask
@@ -234,7 +243,7 @@ class Accelerator:
         ------
         FaultError
             If the hardware lacks a site or a PE.
-        BackendError
+        ArmingError
             If what comes out of the chain is not what went in.
         """
         operations, check = self._arming(fault)
@@ -337,7 +346,7 @@ class Accelerator:
                 armed = self.scan_map.armed(np.asarray(results[0], dtype=np.uint32))
                 good, found = tuple(armed) == positions, f"positions {armed[:8]}{'...' if len(armed) > 8 else ''}"
             if not good:
-                raise BackendError(
+                raise ArmingError(
                     f"scan chain: shifted in {len(positions)} armed bits at positions {list(positions[:8])}, shifted "
                     f"out {found}; run the self-test"
                 )
@@ -488,8 +497,9 @@ class Accelerator:
     ) -> Iterator[Operation]:
         """Yield the operations that run commands: while one runs, the operands of the next are written.
 
-        Commands use the halves of the buffers in turn. When the results of a command have been read, the halves
-        that it used are free; it is read after the next one was queued.
+        Commands use the halves of the buffers in turn. A command is started when the one before it is done, and not
+        queued behind it: the count of those done is then what is waited for, and cannot run past it unseen while the
+        processor does something else. The results of a command are read while the next one runs.
         """
         hardware = self.hardware
         half = hardware.half_steps
@@ -497,7 +507,8 @@ class Accelerator:
         start = register("TILE_START")
         if resident:
             yield WriteBlock(window("WEIGHTS").offset, packed_weights.ravel())
-        pending: list[Operation] = []
+        waiting: list[Operation] = []
+        reading: list[Operation] = []
         for number, step in enumerate(steps):
             side, chunk = number % 2, step.chunk
             span = slice(chunk.start, chunk.start + chunk.steps)
@@ -516,12 +527,14 @@ class Accelerator:
                 result,
                 start.pack(first=int(chunk.first), last=int(chunk.last)),
             )
+            yield from waiting
             yield WriteBlock(register("TILE_ACTIVATIONS").offset, np.array(command, dtype=np.uint32))
-            yield from pending
+            yield from reading
             deadline = (len(step.tiles) + 2) * self.watchdog_limit
             count = (self._done + number + 1) & 0xFFFFFFFF
-            pending = [Wait(register("COMMANDS_DONE").offset, 0xFFFFFFFF, count, deadline)]
+            waiting, reading = [Wait(register("COMMANDS_DONE").offset, 0xFFFFFFFF, count, deadline)], []
             if chunk.last:
                 words = len(step.tiles) * hardware.tile_words(each.rows, each.cols)
-                pending.append(ReadBlock(window("RESULTS").offset + 4 * result, words))
-        yield from pending
+                reading.append(ReadBlock(window("RESULTS").offset + 4 * result, words))
+        yield from waiting
+        yield from reading

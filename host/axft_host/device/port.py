@@ -18,6 +18,8 @@ __all__ = [
     "BusError",
     "Operation",
     "Port",
+    "PortDeadError",
+    "PortError",
     "PortTimeoutError",
     "Read",
     "ReadBlock",
@@ -29,11 +31,27 @@ __all__ = [
 Words = NDArray[np.uint32]
 
 
-class BusError(BackendError):
+class PortError(BackendError):
+    """Base of what a port raises.
+
+    Attributes
+    ----------
+    index : int or None
+        Which of the operations of a transaction has failed, from 0; None if it was none, or is not known.
+    """
+
+    index: int | None = None
+
+
+class BusError(PortError):
     """The bus answered an access with an error response."""
 
 
-class PortTimeoutError(BackendError):
+class PortDeadError(PortError):
+    """The bus does not answer, or not what was asked."""
+
+
+class PortTimeoutError(PortError):
     """The deadline of a wait has passed.
 
     Attributes
@@ -100,8 +118,22 @@ class Port(ABC):
     """Reads and writes 32-bit words at byte offsets that are multiples of 4.
 
     A port may be used by one thread at a time. Every method raises `BusError` if the bus answers with an error,
-    and `BackendError` if it does not answer.
+    and `PortDeadError` if it does not answer.
+
+    Attributes
+    ----------
+    reports_errors : bool
+        Whether an error answer of the bus comes back as `BusError`. On a processor's own bus it does not: it ends the
+        program, so that nothing may be asked for that is answered so.
+    clock_hz : float or None
+        The clock of the fabric as it was read back; None if there is nothing to read.
+    simulated : bool
+        Whether clock cycles pass only while something is asked, and not by the wall.
     """
+
+    reports_errors: bool = True
+    clock_hz: float | None = None
+    simulated: bool = False
 
     @abstractmethod
     def read_block(self, offset: int, words: int) -> Words:
@@ -139,18 +171,22 @@ class Port(ABC):
     def transact(self, operations: Sequence[Operation]) -> list[int | Words]:
         """Do operations in order; return the results of those that read.
 
-        An operation that fails raises, and those behind it are not done.
+        An operation that fails raises, and those behind it are not done; the error knows which one it was.
         """
         results: list[int | Words] = []
-        for operation in operations:
-            if isinstance(operation, WriteBlock):
-                self.write_block(operation.offset, operation.data)
-            elif isinstance(operation, ReadBlock):
-                results.append(self.read_block(operation.offset, operation.words))
-            elif isinstance(operation, Write):
-                self.write32(operation.offset, operation.value)
-            elif isinstance(operation, Read):
-                results.append(self.read32(operation.offset))
-            else:
-                self.wait32(operation.offset, operation.mask, operation.value, operation.deadline_cycles)
+        for index, operation in enumerate(operations):
+            try:
+                if isinstance(operation, WriteBlock):
+                    self.write_block(operation.offset, operation.data)
+                elif isinstance(operation, ReadBlock):
+                    results.append(self.read_block(operation.offset, operation.words))
+                elif isinstance(operation, Write):
+                    self.write32(operation.offset, operation.value)
+                elif isinstance(operation, Read):
+                    results.append(self.read32(operation.offset))
+                else:
+                    self.wait32(operation.offset, operation.mask, operation.value, operation.deadline_cycles)
+            except PortError as error:
+                error.index = index
+                raise
         return results

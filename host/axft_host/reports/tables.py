@@ -241,6 +241,7 @@ def summary_facts(summary: Summary) -> Facts:
         ("activated", f"{_count(summary.activated_faults, 'fault')}, {_count(summary.activated, 'time')}"),
         ("accuracy", f"{percent(about.golden_accuracy)} % golden, {percent(summary.faulty_accuracy)} % under fault"),
         ("intervals", summary.interval_method),
+        *([] if summary.recovered is None else [("recoveries", str(summary.recovered))]),
         ("time", speed),
     ]
 

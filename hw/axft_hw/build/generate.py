@@ -16,6 +16,7 @@ from typing import Any
 from amaranth.hdl import ClockDomain, Module, Signal
 
 from axft_hw.axi.signature import port_map
+from axft_hw.build.hwh import hwh
 from axft_hw.build.verilog import rtlil_to_verilog, to_rtlil
 from axft_hw.build.yosys import yosys_command
 from axft_hw.top import Top
@@ -118,6 +119,7 @@ def generate(hardware: HardwareConfig, out_dir: Path, progress: Callable[[str], 
     texts, tools = _netlists(hardware, progress)
     scan_map = ScanMap(hardware)
     texts |= {
+        f"{NAME}.hwh": hwh(hardware),
         "regmap.json": json.dumps(regmap_json(hardware), indent=2) + "\n",
         "regmap.md": regmap_markdown(hardware),
         "scanmap.json": json.dumps(scan_map.to_json(), indent=2) + "\n",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 
 from axft_host.backends.emulator import Emulator
-from axft_host.backends.registry import open_backend
-from axft_spec.errors import BackendError
+from axft_host.backends.registry import Board, check_board, open_backend
+from axft_spec.errors import BackendError, ConfigError
 
 
 def test_emu_is_the_emulator() -> None:
@@ -14,11 +17,35 @@ def test_emu_is_the_emulator() -> None:
     assert isinstance(open_backend("emu"), Emulator)
 
 
-@pytest.mark.parametrize("name", ["pynq", "link:/dev/ttyUSB1"])
-def test_planned_boards_say_that_they_are_not_built_yet(name: str) -> None:
-    """With what is allowed now."""
-    with pytest.raises(BackendError, match="is not built yet; allowed: emu"):
-        open_backend(name)
+@pytest.mark.skipif(importlib.util.find_spec("pynq") is not None, reason="pynq is installed here")
+def test_pynq_on_a_pc_says_what_is_missing_and_what_to_use() -> None:
+    """Before anything else is done."""
+    with pytest.raises(BackendError) as caught:
+        open_backend("pynq")
+    assert "needs the Python package pynq of a PYNQ-Z2's image (3.0.1 or 3.1), and runs on the board" in str(
+        caught.value
+    )
+    assert str(caught.value).endswith("use --board emu or rtl, or --board link:URL for a board that serves")
+
+
+@pytest.mark.parametrize("name", ["emu", "rtl", "pynq", "link:/dev/ttyUSB1"])
+def test_names_of_boards_are_known_wherever_they_can_be_opened(name: str) -> None:
+    """A result that a board has made is read on a PC."""
+    check_board(name)
+    assert Board(name=name).single == (name not in ("emu", "rtl"))
+
+
+@pytest.mark.parametrize("name", ["pynq:1", "link", "", "EMU"])
+def test_names_are_not_guessed(name: str) -> None:
+    """What is allowed is listed."""
+    with pytest.raises(BackendError, match=r"unknown board .* allowed: emu, rtl, pynq, link:URL"):
+        check_board(name)
+
+
+def test_bitstream_is_for_boards_that_load_one() -> None:
+    """Not silently ignored."""
+    with pytest.raises(ConfigError, match="board 'emu' loads no bitstream; allowed: --bitstream with --board pynq"):
+        open_backend(Board(name="emu", bitstream=Path("x.bit")))
 
 
 def test_unknown_board_is_named() -> None:

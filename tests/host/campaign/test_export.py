@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from axft_host.campaign.export import fault_rows, fault_table, write_csv, write_parquet
+from axft_host.campaign.export import fault_rows, fault_table, recovery_rows, write_csv, write_parquet
 from axft_host.campaign.runner import run_campaign
 from axft_host.campaign.schema import FAULT_COLUMNS
 from axft_spec.errors import StoreError
@@ -95,3 +96,16 @@ def test_parquet_without_pyarrow_says_what_to_install(
     monkeypatch.setattr("importlib.import_module", missing)
     with pytest.raises(StoreError, match=r"needs pyarrow.*axft-hw\[parquet\].*--csv"):
         write_parquet(result, tmp_path / "out.parquet")
+
+
+def test_recoveries_are_exported_with_their_fault(tmp_path: Path, result: Path) -> None:
+    """Of a store that has some; there are none on the emulator."""
+    shutil.copytree(Path(__file__).parents[2] / "data" / "stores" / "v3", tmp_path / "v3")
+    rows = recovery_rows(tmp_path / "v3")
+    assert [(row["idx"], row["end"], row["rung"], row["attempt"]) for row in rows] == [
+        (0, "crash", "reload", 1),
+        (1, "hang", "soft reset", 1),
+        (10, "crash", "power", 1),
+    ]
+    assert json.loads(json.dumps(rows)) == rows
+    assert recovery_rows(result) == []

@@ -217,7 +217,8 @@ def test_plan_of_one_polarity_is_not_called_stuck(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"board": "pynq"}, BackendError, "not built yet; allowed: emu"),
+        ({"board": "pynq"}, BackendError, "needs the Python package pynq.*use --board emu or rtl"),
+        ({"bitstream": "x.bit"}, ConfigError, "board 'emu' loads no bitstream; allowed: --bitstream with --board pynq"),
         ({"board": "emulator"}, BackendError, "unknown board 'emulator'.*allowed: emu"),
         ({"score": "logits"}, ConfigError, "unknown score 'logits'; allowed: softmax, raw"),
         ({"workers": 0}, ConfigError, "workers must be at least 1, not 0"),

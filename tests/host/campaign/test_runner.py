@@ -14,9 +14,10 @@ import pytest
 
 from axft_host.backends.base import Evaluation, Workload
 from axft_host.backends.emulator import Emulator
+from axft_host.campaign.batch import make_batches
 from axft_host.campaign.compare import compare
 from axft_host.campaign.outcome import Outcome
-from axft_host.campaign.runner import FAULT_LIST_NAME, make_batches, run_campaign
+from axft_host.campaign.runner import FAULT_LIST_NAME, run_campaign
 from axft_host.campaign.store import STORE_NAME, ResultStore
 from axft_spec import reference
 from axft_spec.errors import BackendError, StoreError
@@ -215,3 +216,12 @@ def test_batches_cover_the_list_in_order() -> None:
         assert [entry for batch in batches for entry in batch] == faults
         assert max(map(len, batches)) == size
     assert make_batches([], 10) == []
+
+
+def test_batches_of_a_slow_device_take_two_seconds() -> None:
+    """So long is the wait after Ctrl-C, and so much is lost with a worker; one fault is the least."""
+    faults = [(index, parse_fault("weight:r0:c0:b0:sa1")) for index in range(200)]
+    for seconds, size in ((0.001, 64), (0.1, 20), (1.5, 1), (300.0, 1)):
+        batches = make_batches(faults, 10, seconds)
+        assert [entry for batch in batches for entry in batch] == faults
+        assert max(map(len, batches)) == size

@@ -16,11 +16,12 @@ import pytest
 
 from axft_host.campaign.compare import compare
 from axft_host.campaign.outcome import Status
-from axft_host.campaign.records import FaultRow, Golden, Provenance, Session, row_checksum
+from axft_host.campaign.records import FaultRow, Golden, Provenance, RecoveryRow, Session, row_checksum
 from axft_host.campaign.runner import resume_campaign, run_campaign
 from axft_host.campaign.schema import CHECKSUM, FAULT_COLUMNS, SCHEMA_VERSION
 from axft_host.campaign.store import STORE_NAME, ResultStore, _lacks_access, make_result_dir, store_path
 from axft_host.campaign.summary import summarise
+from axft_host.device.recovery import Recovery
 from axft_spec.errors import StoreError
 from axft_spec.faultlist import read_fault_list
 from axft_spec.faults import parse_fault
@@ -33,7 +34,12 @@ STORES = Path(__file__).parents[2] / "data" / "stores"
 #: Of the frozen stores: certainly masked faults, activations, masked pairs of 288.
 FROZEN = (9, 6696, 113)
 
+#: Of each: session, fault and failure of its recoveries.
+RECOVERED = {1: [], 2: [], 3: [(1, 0, "crash"), (1, 1, "hang"), (1, 10, "crash")]}
+
 OUTCOMES = np.array([0, 0, 1, 2, 0], dtype=np.uint8)
+
+RECOVERY = Recovery("reload", 1.5, "the bus is silent", "crash", 1, "2026-01-02T03:04:05Z")
 
 
 def provenance(**changes: object) -> Provenance:
@@ -158,7 +164,7 @@ def test_open_refuses_another_schema_version(tmp_path: Path, version: int, advic
     connection = sqlite3.connect(make_store(tmp_path / STORE_NAME))
     connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
-    message = f"has schema version {version}, this axft-hw reads versions 1 and 2; {advice}"
+    message = f"has schema version {version}, this axft-hw reads versions 1 to 3; {advice}"
     with pytest.raises(StoreError, match=message):
         ResultStore.open(tmp_path)
 
@@ -271,18 +277,38 @@ def test_row_that_contradicts_itself_is_noticed_whatever_its_checksum(
 # --- versions that were ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", [1, 2])
-def test_store_of_an_earlier_version_opens(version: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_store_of_every_version_opens(version: int, tmp_path: Path) -> None:
     """A frozen copy, as the version that wrote it has left it: 24 faults of 34P on a 4 x 3 array, 12 images."""
     shutil.copytree(STORES / f"v{version}", tmp_path / "copy")
     summary = summarise(tmp_path / "copy")
     assert (summary.faults, summary.images, summary.certain_masked, summary.activated) == (24, 12, *FROZEN[:2])
     with ResultStore.open(tmp_path / "copy") as store:
         assert sum(row.masked for row in store.rows()) == FROZEN[2]
-        assert (store.version, len(store.sessions())) == (version, version - 1)
+        assert (store.version, len(store.sessions())) == (version, min(version - 1, 1))
+        assert [(each.session, each.index, each.recovery.end) for each in store.recoveries()] == RECOVERED[version]
         assert store.provenance().config_name == "34P"
         assert store.provenance().fault_list_digest == read_fault_list(tmp_path / "copy" / "faults.jsonl").digest
     assert compare(STORES / "v1", tmp_path / "copy").equal
+
+
+def test_campaign_of_version_2_goes_on_and_is_of_the_version_that_is_written_then(tmp_path: Path) -> None:
+    """One transaction adds what it lacks; until there is something to write, it stays what it is."""
+    shutil.copytree(STORES / "v2", tmp_path / "copy")
+    path = tmp_path / "copy" / STORE_NAME
+    before = path.read_bytes()
+    with ResultStore.open_to_write(path) as store:
+        rows_then, first = list(store.rows()), store.sessions()
+        assert (store.version, store.recoveries()) == (2, [])
+    assert path.read_bytes() == before
+    with ResultStore.open_to_write(path) as store:
+        store.begin_session(replace(first[0], faults=0, seconds=0.0, ended_utc=None), [RECOVERY])
+        assert store.version == SCHEMA_VERSION
+    with ResultStore.open(path) as store:
+        assert (store.version, store.meta()["schema_version"]) == (SCHEMA_VERSION, SCHEMA_VERSION)
+        assert list(store.rows()) == rows_then
+        assert store.recoveries() == [RecoveryRow(session=2, index=None, recovery=RECOVERY)]
+        assert len(store.sessions()) == 2
 
 
 def test_campaign_of_version_1_cannot_be_gone_on_with(tmp_path: Path) -> None:
@@ -290,6 +316,28 @@ def test_campaign_of_version_1_cannot_be_gone_on_with(tmp_path: Path) -> None:
     shutil.copytree(STORES / "v1", tmp_path / "copy")
     with pytest.raises(StoreError, match=r"has schema version 1, which can be read, .*inject --fault-list .*faults"):
         resume_campaign(tmp_path / "copy")
+
+
+# --- recoveries ---------------------------------------------------------------------------------------------
+
+
+def test_recoveries_are_kept_with_their_fault_and_session(tmp_path: Path) -> None:
+    """In the transaction of their rows; what came of a fault does not depend on them."""
+    began = Session(started_utc="now", first_fault=0, workers="this process", host="here", versions={})
+    again = replace(RECOVERY, attempt=2, rung="power")
+    first, second = rows()
+    with ResultStore.create(tmp_path / STORE_NAME, provenance(), golden()) as store:
+        store.begin_session(began, [RECOVERY])
+        store.add([replace(first, recoveries=(RECOVERY, again)), second])
+        with pytest.raises(StoreError, match="UNIQUE"):
+            store.add([replace(first, recoveries=(RECOVERY,))])
+    with ResultStore.open(tmp_path) as store:
+        assert list(store.rows()) == rows()
+        assert store.recoveries() == [
+            RecoveryRow(session=1, index=None, recovery=RECOVERY),
+            RecoveryRow(session=1, index=0, recovery=RECOVERY),
+            RecoveryRow(session=1, index=0, recovery=again),
+        ]
 
 
 # --- sessions -----------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from axft_host.campaign.records import FaultRow, Golden, Provenance
 from axft_host.campaign.runner import run_campaign
 from axft_host.campaign.store import STORE_NAME, ResultStore
 from axft_host.campaign.summary import json_without_outcomes, summarise
+from axft_host.reports.tables import summary_facts
 from axft_spec.config import ArrayConfig
 from axft_spec.errors import ConfigError, StoreError
 from axft_spec.faults import parse_fault
@@ -191,3 +193,18 @@ def test_document_without_outcomes_has_the_keys_of_any_other(tmp_path: Path) -> 
     assert (value["state"], value["faults"], value["pairs"], value["faults_listed"]) == ("interrupted", 0, 0, 1)
     assert value["outcomes"]["critical"] == {"rate": None, "low": None, "high": None}
     assert (value["outcomes"]["ok"], value["faulty_accuracy"], value["interval_method"]) == (None, None, None)
+
+
+def test_recoveries_are_told_only_if_there_were_any(tmp_path: Path) -> None:
+    """How many, by what failed and what helped; and how many faults had a result all the same."""
+    stores = Path(__file__).parents[2] / "data" / "stores"
+    for version in ("v1", "v3"):
+        shutil.copytree(stores / version, tmp_path / version)
+    calm, flaky = summarise(tmp_path / "v1"), summarise(tmp_path / "v3")
+    assert calm.recovered is None and "recoveries" not in calm.to_json()
+    told = flaky.to_json()["recoveries"]
+    assert told.pop("seconds") == pytest.approx(0.082, abs=0.001)
+    assert told == {"count": 3, "retries": 3, "rungs": {"crash": {"reload": 1, "power": 1}, "hang": {"soft reset": 1}}}
+    assert dict(summary_facts(flaky))["recoveries"] == (
+        "3 in 0.1 s: 2 crash (reload 1, power 1); 1 hang (soft reset 1); 3 faults had a result when run again"
+    )

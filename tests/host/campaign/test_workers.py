@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from axft_host.backends.emulator import Emulator
-from axft_host.campaign.batch import Job
+from axft_host.campaign.batch import Job, make_batches
 from axft_host.campaign.blas import one_blas_thread, use_one_blas_thread
-from axft_host.campaign.runner import make_batches
 from axft_host.campaign.workers import ATTEMPTS, Interruption, WorkerPool, default_workers, run_batches_here
 from axft_spec.errors import BackendError, FaultError
 from axft_spec.faults import parse_fault
+from support.breaking_batch import BreakingBatch
 from support.small_campaign import small_plan
 
 
@@ -138,7 +138,27 @@ def test_error_of_a_worker_comes_with_its_traceback(tmp_path: Path) -> None:
             list(pool.run([[(0, parse_fault("weight:r40:c0:b0:sa1"))]], stop, lambda pairs: None))
     finally:
         pool.close(kill=True)
-    assert "in run" in str(caught.value.__cause__)
+    assert "in rows" in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_rows_before_an_error_are_not_lost_with_it(tmp_path: Path, workers: int) -> None:
+    """Those of the same batch, in this process and in another."""
+    job, batches = small_job(tmp_path)
+    breaking = [batches[0], BreakingBatch(batches[1])]
+    pool = WorkerPool(job, workers) if workers else None
+    done: list[int] = []
+    try:
+        with pytest.raises(FaultError, match="that is enough"), Interruption(lambda: None) as stop:
+            run = run_batches_here(job, breaking, stop, print) if pool is None else pool.run(breaking, stop, print)
+            for rows in run:
+                done += [row.index for row in rows]
+    finally:
+        if pool is not None:
+            pool.close(kill=True)
+    whole = [index for index, _ in batches[0]]
+    # Another worker may fail before the batch in front of its own is there.
+    assert done in ([*whole, len(whole), len(whole) + 1], *([[]] if workers else []))
 
 
 def test_worker_that_cannot_load_its_job_is_an_error(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_directory_holds_what_the_manifest_lists(tmp_path):
     manifest = generate(SMALL, tmp_path / "out", lines.append)
     assert Manifest.load(tmp_path / "out") == manifest
     manifest.verify(tmp_path / "out")
-    names = {"axft_top.v", "axft_top.il", "regmap.json", "regmap.md", "scanmap.json", "scanmap.md"}
+    names = {"axft_top.v", "axft_top.il", "axft_top.hwh", "regmap.json", "regmap.md", "scanmap.json", "scanmap.md"}
     assert set(manifest.files) == names
     assert {path.name for path in (tmp_path / "out").iterdir()} == names | {"manifest.json"}
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
@@ -103,6 +103,6 @@ def test_failure_while_writing_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "yosys_command", no_yosys)
     monkeypatch.setattr(Manifest, "save", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(ConfigError, match="cannot be written: No space"):
         generate(SMALL, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,1 @@
+"""The board's end of the link: a supervisor that holds sessions, and a worker that alone touches the fabric."""
