@@ -3,7 +3,7 @@
     python benchmarks/published_table.py --faults 600 --images 100
 
 The base is what the tool behind the study does where the text is silent: Toeplitz lowering, weights floored by the part
-(the weight as operand A), a fault that travels down its column, class probabilities compared. Every other column changes
+(the weight as operand A), a fault that travels down its column, class probabilities compared. Every other column varies
 one of these. Prints a table in Markdown: masked / tolerable / critical in percent, the study's row in the first column.
 The last line says how wide the intervals are.
 """
