@@ -25,6 +25,7 @@ _COMMANDS = (
     "export",
     "report",
     "generate",
+    "build",
     "doctor",
     "board-report",
     "serve",

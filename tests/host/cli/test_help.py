@@ -46,7 +46,7 @@ def test_all_commands_are_there() -> None:
     names = {" ".join(path) for path in commands()}
     assert names == {
         *("configs", "multipliers", "data", "data fetch", "data export", "compile", "infer", "faults", "inject"),
-        *("diff", "export", "report", "generate", "doctor", "board-report", "serve", "campaign"),
+        *("diff", "export", "report", "generate", "build", "doctor", "board-report", "serve", "campaign"),
         *(f"campaign {name}" for name in ("check", "run", "resume", "status", "list", "compare")),
         *(f"campaign {name}" for name in ("export", "diff", "report")),
     }

@@ -1,0 +1,159 @@
+"""``axft-hw build``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from axft_host.cli.group import Command
+from axft_host.cli.options import INT, PATH, json_option
+from axft_host.cli.output import print_json, print_notes, print_tables
+
+__all__ = ["command"]
+
+
+@click.command("build", cls=Command, short_help="Build a bitstream, or estimate what one takes.")
+@click.option(
+    "--config",
+    required=True,
+    metavar="C",
+    help="Operand width and multiplier: Baseline, 8P, 2PT, 2QH, 2R5, 34P or 2TE; see `axft-hw configs`.",
+)
+@click.option(
+    "--physical", required=True, metavar="RxC", help="The array that is built, rows x columns of PEs, up to 64x64."
+)
+@click.option(
+    "--flow",
+    default="open",
+    show_default=True,
+    metavar="[open|estimate]",
+    help="open: a bitstream for the PYNQ-Z2, by yosys and nextpnr. estimate: what the design takes, by yosys.",
+)
+@click.option(
+    "--sites",
+    default="weight",
+    show_default=True,
+    metavar="S[,S...]",
+    help="Fault sites that the hardware has, or all, or none; see `axft-hw generate`.",
+)
+@click.option(
+    "--operand-steps",
+    type=INT,
+    default=512,
+    show_default=True,
+    help="Depth of each operand buffer in steps of K, both halves together: a power of two from 16 to 512.",
+)
+@click.option(
+    "--no-counter", is_flag=True, help="Leave out what counts activations of faults; such a device runs no campaigns."
+)
+@click.option(
+    "--operand-a",
+    default="weight",
+    show_default=True,
+    metavar="[weight|activation]",
+    help="Which operand is A of the multiplier, if it treats them differently.",
+)
+@click.option(
+    "--clock",
+    "clock_mhz",
+    type=float,
+    default=50.0,
+    show_default=True,
+    metavar="MHZ",
+    help="The frequency to aim at. The .hwh file sets the board to it, or to what was reached if that is less.",
+)
+@click.option("--seed", type=INT, default=1, show_default=True, help="Of placing and routing.")
+@click.option("--allow-timing-failure", is_flag=True, help="Exit with 0 even if the design is slower than asked for.")
+@click.option("--work", type=PATH, metavar="DIR", help="Keep the files between the steps in this new directory.")
+@click.option("--out", type=PATH, required=True, metavar="DIR", help="The new directory.")
+@json_option
+def command(
+    config: str,
+    physical: str,
+    flow: str,
+    sites: str,
+    operand_steps: int,
+    no_counter: bool,
+    operand_a: str,
+    clock_mhz: float,
+    seed: int,
+    allow_timing_failure: bool,
+    work: Path | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    r"""Build an accelerator for the PYNQ-Z2.
+
+    DIR gets the bitstream (axft.bit, and axft.bin for Linux's driver), axft.hwh for pynq, the slowest path, the
+    register map and the map of the scan chain, report.json (resources, timing, what was verified and what was not)
+    and manifest.json. The same inputs and tools give the same bitstream. A design that is slower than asked for is
+    written too, and the exit code is 2.
+
+    The open flow needs tools that scripts/install_open_flow.py installs.
+
+    \b
+    Try:
+      axft-hw build --config 34P --physical 28x28 --flow estimate --out build/estimate
+      axft-hw build --config 34P --physical 8x8 --out build/34P-8x8
+    """
+    from dataclasses import replace
+
+    from axft_spec.config import find_preset, parse_array
+    from axft_spec.errors import BackendError
+    from axft_spec.hardware import HardwareConfig, parse_sites
+
+    rows, cols = parse_array(physical)
+    preset = find_preset(config)
+    hardware = HardwareConfig(
+        array=replace(preset.config, rows=rows, cols=cols, operand_a=operand_a),
+        sites=parse_sites(sites),
+        operand_steps=operand_steps,
+        counter=not no_counter,
+    )
+    try:
+        from axft_hw.build.flows import BuildOptions, build
+    except ImportError as error:
+        raise BackendError(
+            f"build needs {error.name}, which is not installed; on a PC `pip install axft-hw` brings it"
+        ) from None
+
+    start = time.monotonic()
+    options = BuildOptions(flow=flow, clock_mhz=clock_mhz, seed=seed, work=work)
+    built = build(hardware, out, options, lambda line: print_notes([line]))
+    seconds = time.monotonic() - start
+    if as_json:
+        print_json(
+            {
+                "config": preset.name,
+                "physical": f"{rows}x{cols}",
+                "directory": str(out),
+                "manifest": built.manifest.to_json(),
+                "report": built.report,
+                "seconds": seconds,
+            }
+        )
+    else:
+        from axft_host.reports.tables import facts_table
+
+        print_tables(facts_table(_facts(f"{preset.name}, {rows}x{cols} PEs", out, built.report, seconds)))
+    if built.timing_met is False and not allow_timing_failure:
+        timing = built.report["timing"]
+        raise BackendError(
+            f"the design reaches {timing['estimated_mhz']} MHz of the {timing['asked_mhz']:g} MHz that --clock asks "
+            f"for; its .hwh has a clock that it reaches; ask for less, or allow it with --allow-timing-failure"
+        )
+
+
+def _facts(what: str, out: Path, report: dict[str, Any], seconds: float) -> list[tuple[str, str]]:
+    shown = [("configuration", what), ("part", report["part"])]
+    for name, use in report["resources"].items():
+        shown.append((name, f"{use['used']:,g} of {use['available']:,} ({use['percent']} %)"))
+    if (timing := report["timing"]) is not None:
+        verdict = "met" if timing["met"] else "not met"
+        shown.append(("timing", f"{timing['estimated_mhz']} MHz, {timing['asked_mhz']:g} asked for: {verdict}"))
+    if (read_back := report.get("read_back")) is not None:
+        shown.append(("read back", f"{read_back['bits']:,} bits, {read_back['features']:,} features, no differences"))
+    return [*shown, ("directory", str(out)), ("time", f"{seconds:.0f} s")]

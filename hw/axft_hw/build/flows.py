@@ -1,0 +1,295 @@
+"""From a configuration to a directory: an estimate of what it takes, or a bitstream."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from axft_hw.build.area import Area
+from axft_hw.build.device import PART, RESOURCES, Usage, whole_design
+from axft_hw.build.generate import check_new_directory
+from axft_hw.build.hwh import hwh
+from axft_hw.build.open_flow.bitstream import Bitstream, to_bin
+from axft_hw.build.open_flow.flow import Routed, make_bitstream, place_and_route
+from axft_hw.build.open_flow.readback import Comparison
+from axft_hw.build.open_flow.tools import find_tools
+from axft_hw.build.synthesis import ZYNQ_NAME, module_cells, synthesise, zynq_rtlil
+from axft_hw.build.yosys import run_yosys
+from axft_spec.errors import BackendError, ConfigError, exists_message, unknown_name
+from axft_spec.hardware import HardwareConfig
+from axft_spec.manifest import FileRecord, Manifest
+from axft_spec.overlay import clock_divisors
+from axft_spec.regmap import VERSION, regmap_json
+from axft_spec.scanmap import ScanMap
+
+__all__ = ["DEFAULT_CLOCK_MHZ", "FLOWS", "REPORT_NAME", "BuildOptions", "Built", "build"]
+
+#: What there is.
+FLOWS = ("open", "estimate")
+
+#: The file with resources, timing, and what was verified and what was not.
+REPORT_NAME = "report.json"
+
+#: What designs aim at: slow enough for large arrays, whose time is in moving data (GP0: 25 MB/s) and not in computing.
+DEFAULT_CLOCK_MHZ = 50.0
+
+_NAME = "axft"
+_NOT_VERIFIED = (
+    "The timing is that of nextpnr's model, an estimate for one speed grade; no vendor's tool has analysed it.",
+    "The bitstream was compared with Project X-Ray's database, which is not the vendor's; features without bits, such "
+    "as the wires of the processing system, cannot be read back.",
+)
+_ESTIMATE_NOT_VERIFIED = (
+    "Cells of the netlist, before placement: two small look-up tables may share a site, carry chains may need more.",
+    "Whether the design can be placed and routed, and how fast it is, is not known.",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """How to build.
+
+    Parameters
+    ----------
+    flow : str
+        One of `FLOWS`.
+    clock_mhz : float
+        The frequency to aim at, in MHz.
+    seed : int
+        Of placing and routing.
+    work : Path, optional
+        A directory for the files between the steps, which are kept there; it must not exist.
+    """
+
+    flow: str = "open"
+    clock_mhz: float = DEFAULT_CLOCK_MHZ
+    seed: int = 1
+    work: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.flow not in FLOWS:
+            raise ConfigError(unknown_name("flow", self.flow, FLOWS))
+        if not math.isfinite(self.clock_mhz):
+            raise ConfigError(f"clock must be a number of MHz, not {self.clock_mhz}")
+        clock_divisors(self.clock_mhz)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What a build has left.
+
+    Members
+    -------
+    manifest : Manifest
+    report : dict
+        What the file `REPORT_NAME` holds.
+    """
+
+    manifest: Manifest
+    report: dict[str, Any]
+
+    @property
+    def timing_met(self) -> bool | None:
+        """Whether the design is as fast as asked for; None if that is not known."""
+        timing = self.report["timing"]
+        return None if timing is None else bool(timing["met"])
+
+
+def build(
+    hardware: HardwareConfig,
+    out_dir: Path,
+    options: BuildOptions,
+    progress: Callable[[str], None] = lambda line: None,
+) -> Built:
+    """Build a device into a new directory, which appears under its name only when it is complete.
+
+    Parameters
+    ----------
+    hardware : HardwareConfig
+    out_dir : Path
+        Must not exist; its parent must.
+    options : BuildOptions
+    progress : callable
+        Takes a line for each step, and now and then during long ones.
+
+    Returns
+    -------
+    Built
+        Also of a design that is slower than asked for.
+
+    Raises
+    ------
+    ConfigError
+        If a directory is in the way, or has no parent.
+    BackendError
+        If a tool is missing or fails, or the design does not fit.
+    """
+    check_new_directory(out_dir)
+    if options.work is not None:
+        check_new_directory(options.work)
+    make = _estimate if options.flow == "estimate" else _open
+    contents, report, tools = make(hardware, options, progress)
+    contents[REPORT_NAME] = (json.dumps(report, indent=2) + "\n").encode()
+    contents["regmap.json"] = (json.dumps(regmap_json(hardware), indent=2) + "\n").encode()
+    contents["scanmap.json"] = (json.dumps(ScanMap(hardware).to_json(), indent=2) + "\n").encode()
+    manifest = Manifest(
+        name=ZYNQ_NAME,
+        hardware=hardware,
+        gateware_version=".".join(map(str, VERSION)),
+        files={name: FileRecord.of(content) for name, content in contents.items()},
+        tools=tools,
+    )
+    _write(out_dir, contents, manifest)
+    return Built(manifest=manifest, report=report)
+
+
+_Made = tuple[dict[str, bytes], dict[str, Any], dict[str, str]]
+
+
+def _timed(progress: Callable[[str], None], what: str, start: float) -> None:
+    progress(f"{what}: {time.monotonic() - start:.0f} s")
+
+
+def _estimate(hardware: HardwareConfig, options: BuildOptions, progress: Callable[[str], None]) -> _Made:
+    start = time.monotonic()
+    modules = module_cells(zynq_rtlil(hardware))
+    _timed(progress, "synthesis", start)
+    usage = Usage.of_area(Area.of_cells(whole_design(modules, ZYNQ_NAME)))
+    rows = {}
+    for name in sorted(modules):
+        area = Area.of_cells(modules[name])
+        if area.luts or area.flip_flops or area.bram36:
+            rows[name.removeprefix(f"{ZYNQ_NAME}.")] = {
+                "LUT": area.luts,
+                "FF": area.flip_flops,
+                "CARRY4": area.carry4,
+                "BRAM36": area.bram36,
+            }
+    report = _report(options, {use.resource: use.used for use in usage}, modules=rows)
+    return {}, report | {"not_verified": list(_ESTIMATE_NOT_VERIFIED)}, _versions()
+
+
+def _open(hardware: HardwareConfig, options: BuildOptions, progress: Callable[[str], None]) -> _Made:
+    tools = find_tools()
+    start = time.monotonic()
+    netlist = synthesise(zynq_rtlil(hardware))
+    _timed(progress, "synthesis", start)
+    _check_fits(netlist["modules"][ZYNQ_NAME])
+    with tempfile.TemporaryDirectory(prefix="axft-build-") as temporary:
+        work = Path(temporary)
+        if options.work is not None:
+            work = options.work
+            work.mkdir()
+        start = time.monotonic()
+        routed = place_and_route(
+            tools, netlist, ZYNQ_NAME, work, clock_mhz=options.clock_mhz, seed=options.seed, progress=progress
+        )
+        _timed(progress, "place and route", start)
+        start = time.monotonic()
+        design = f"axft_{hardware.config_hash:08x}"
+        bitstream, comparison = make_bitstream(tools, routed.fasm, work, design, progress)
+        _timed(progress, "bitstream", start)
+    return (
+        _files(hardware, options, routed, bitstream),
+        _open_report(options, routed, comparison),
+        {**_versions(), **tools.versions},
+    )
+
+
+def _check_fits(module: Mapping[str, Any]) -> None:
+    """Refuse what cannot fit, before hours are spent on it."""
+    cells: dict[str, int] = {}
+    for cell in module["cells"].values():
+        cells[cell["type"]] = cells.get(cell["type"], 0) + 1
+    area = Area.of_cells(cells)
+    # A site holds two look-up tables of at most five inputs; no two of six.
+    least = {"FF": area.flip_flops, "CARRY4": area.carry4, "BRAM36": area.bram36, "LUT": area.luts_by_inputs[5]}
+    for resource, used in least.items():
+        if used > RESOURCES[resource]:
+            raise BackendError(
+                f"the design does not fit: it takes {used:g} {resource}, and {PART} has {RESOURCES[resource]}; make "
+                f"the array smaller, or leave out fault sites"
+            )
+
+
+def _files(hardware: HardwareConfig, options: BuildOptions, routed: Routed, bitstream: Bitstream) -> dict[str, bytes]:
+    # A board must not be told to run a design faster than it is.
+    clock = min(options.clock_mhz, routed.fmax_mhz)
+    return {
+        f"{_NAME}.bit": bitstream.to_bytes(),
+        f"{_NAME}.bin": to_bin(bitstream.data),
+        f"{_NAME}.hwh": hwh(hardware, clock_mhz=clock).encode(),
+        "critical_path.txt": ("\n".join(routed.critical_path) + "\n").encode(),
+    }
+
+
+def _report(options: BuildOptions, used: Mapping[str, float], **more: Any) -> dict[str, Any]:
+    resources = {
+        name: {"used": used[name], "available": available, "percent": round(100 * used[name] / available, 1)}
+        for name, available in RESOURCES.items()
+    }
+    return {"flow": options.flow, "part": PART, "resources": resources, "timing": None, **more}
+
+
+def _open_report(options: BuildOptions, routed: Routed, comparison: Comparison) -> dict[str, Any]:
+    first, second = clock_divisors(min(options.clock_mhz, routed.fmax_mhz))
+    return _report(options, routed.used) | {
+        "timing": {
+            "asked_mhz": options.clock_mhz,
+            "estimated_mhz": round(routed.fmax_mhz, 2),
+            "met": routed.fmax_mhz >= options.clock_mhz,
+            "clock_divisors": [first, second],
+        },
+        "seed": options.seed,
+        "carry_positions": dict(sorted(routed.carry_positions.items())),
+        "read_back": {
+            "bits": comparison.bits,
+            "features": comparison.features,
+            "features_by_tile_type": comparison.by_kind,
+            "features_without_bits": comparison.silent,
+            "differences": comparison.differences,
+        },
+        "not_verified": list(_NOT_VERIFIED),
+    }
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of what every flow uses."""
+    versions = {}
+    for package in ("axft-hw", "amaranth"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "0+uninstalled"
+    log, _ = run_yosys("design -reset", {})
+    found = re.search(r"Yosys (\d\S*)", log)
+    versions["yosys"] = found[1] if found else "unknown"
+    return versions
+
+
+def _write(out_dir: Path, contents: Mapping[str, bytes], manifest: Manifest) -> None:
+    """Write a directory under another name and rename it."""
+    unfinished = out_dir.parent / f".{out_dir.name}.{secrets.token_hex(4)}"
+    try:
+        unfinished.mkdir()
+        for name, content in contents.items():
+            (unfinished / name).write_bytes(content)
+        manifest.save(unfinished)
+        unfinished.rename(out_dir)
+    except BaseException as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if isinstance(error, OSError) and out_dir.exists():
+            raise ConfigError(exists_message(out_dir)) from None
+        if isinstance(error, OSError):
+            raise ConfigError(f"output {out_dir} cannot be written: {error.strerror}; name another one") from None
+        raise

@@ -1,0 +1,249 @@
+"""The steps from a netlist to a bitstream, with the open tools."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from axft_hw.build.device import PART
+from axft_hw.build.open_flow.bitstream import Bitstream
+from axft_hw.build.open_flow.carry import fit_carry_chains
+from axft_hw.build.open_flow.database import Database
+from axft_hw.build.open_flow.frames import Frames, assemble, frames_text
+from axft_hw.build.open_flow.readback import Comparison, bits_of_bitread, compare
+from axft_hw.build.open_flow.tools import OpenFlowTools
+from axft_spec.errors import BackendError
+
+__all__ = ["FABRIC", "Routed", "make_bitstream", "open_database", "place_and_route"]
+
+#: The die of the part.
+FABRIC = "xc7z020"
+
+_FASM, _REPORT, _LOG, _NETLIST = "design.fasm", "nextpnr.json", "nextpnr.log", "netlist.json"
+
+# Lines of nextpnr that tell how far it is.
+_STAGES = re.compile(
+    r"Info: (Packing carries|Running main analytical placer|HeAP Placer Time|Running simulated annealing|"
+    r"SA placement time|Running router2|Router2 time|Running router1|"
+    r"\s+at iteration #\d+(?=, type|: temp)|\s+iter=\d+ wires=\d+ overused=\d+)"
+)
+_PROGRESS_SECONDS = 10.0
+
+_LUT_SITE = re.compile(r"^\S+\.[A-D]LUT\.INIT\[", re.MULTILINE)
+
+# Kinds of cells in nextpnr's report, by resource.
+_CELLS = {"FF": ("SLICE_FFX",), "CARRY4": ("CARRY4",), "DSP": ("DSP48E1_DSP48E1",)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routed:
+    """A placed and routed design.
+
+    Members
+    -------
+    fasm : str
+        Its features.
+    fmax_mhz : float
+        What nextpnr's model of the timing allows: an estimate. The model knows one speed grade.
+    used : dict of str to float
+        Resources, by the names of `axft_hw.build.device.RESOURCES`. A look-up table counts once whether it is used as
+        one or as two.
+    carry_positions : dict of str to int
+        What `fit_carry_chains` tells.
+    critical_path : tuple of str
+        The slowest path, a line for each step.
+    """
+
+    fasm: str
+    fmax_mhz: float
+    used: dict[str, float]
+    carry_positions: dict[str, int]
+    critical_path: tuple[str, ...]
+
+
+def place_and_route(
+    tools: OpenFlowTools,
+    netlist: dict[str, Any],
+    top: str,
+    work: Path,
+    *,
+    clock_mhz: float,
+    seed: int,
+    progress: Callable[[str], None],
+    options: tuple[str, ...] = (),
+) -> Routed:
+    """Place and route a netlist.
+
+    Parameters
+    ----------
+    tools : OpenFlowTools
+    netlist : dict
+        yosys's JSON form; it is changed.
+    top : str
+        The module in it.
+    work : Path
+        An existing directory for the files between the steps.
+    clock_mhz : float
+        The frequency to aim at. A design that is slower is returned all the same.
+    seed : int
+        Of nextpnr's random numbers: the same seed gives the same result.
+    progress : callable
+        Takes a line now and then.
+    options : tuple of str
+        More arguments of nextpnr.
+
+    Raises
+    ------
+    BackendError
+        If nextpnr fails: the design does not fit, or cannot be routed.
+    """
+    positions = fit_carry_chains(netlist["modules"][top])
+    progress(f"carry chains: {positions.get('fit', 0)} positions fit, {positions.get('too wide', 0)} take two sites")
+    (work / _NETLIST).write_text(json.dumps(netlist), encoding="utf-8")
+    command = [
+        str(tools.nextpnr),
+        *("--device", PART),
+        *("--chipdb", str(tools.chipdb)),
+        *("--json", _NETLIST),
+        *("--top", top),
+        *("-o", f"fasm={_FASM}"),
+        *("--freq", f"{clock_mhz:g}"),
+        *("--seed", str(seed)),
+        *("--report", _REPORT),
+        *("--log", _LOG),
+        "--timing-allow-fail",
+        *options,
+    ]
+    _run_nextpnr(command, work, progress)
+    fasm = (work / _FASM).read_text(encoding="latin-1")
+    report = json.loads((work / _REPORT).read_text(encoding="utf-8"))
+    clocks = report["fmax"]
+    if len(clocks) != 1:
+        raise BackendError(f"the design must have one clock, not {len(clocks)}; its timing is not known")
+    used: dict[str, float] = {"LUT": len(_LUT_SITE.findall(fasm))}
+    for resource, kinds in _CELLS.items():
+        used[resource] = sum(report["utilization"][kind]["used"] for kind in kinds)
+    memories = {kind: cells["used"] for kind, cells in report["utilization"].items()}
+    used["BRAM36"] = memories["RAMB36E1_RAMB36E1"] + memories["RAMB18E1_RAMB18E1"] / 2
+    return Routed(
+        fasm=fasm,
+        fmax_mhz=float(next(iter(clocks.values()))["achieved"]),
+        used=used,
+        carry_positions=positions,
+        critical_path=_critical_path(report),
+    )
+
+
+def _run_nextpnr(command: list[str], work: Path, progress: Callable[[str], None]) -> None:
+    """Run nextpnr and tell how far it is."""
+    last, said, errors = "", time.monotonic(), []
+    try:
+        process = subprocess.Popen(
+            command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="latin-1"
+        )
+    except OSError as error:
+        raise BackendError(f"{command[0]} cannot be started: {error.strerror}") from None
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            if line.startswith("ERROR"):
+                errors.append(line.partition(":")[2].strip())
+            match = _STAGES.match(line)
+            if match is not None and match[1] != last and time.monotonic() - said > _PROGRESS_SECONDS:
+                last, said = match[1], time.monotonic()
+                progress(f"nextpnr: {last.strip()}")
+        code = process.wait()
+    finally:
+        # Ctrl-C ends the wait, and must end the program as well.
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+        process.stdout.close()
+    if code:
+        raise BackendError(f"nextpnr failed: {errors[-1] if errors else f'exit code {code}'}")
+
+
+def _critical_path(report: dict[str, Any]) -> tuple[str, ...]:
+    """Return the slowest path of the clock as text."""
+    for path in report["critical_paths"]:
+        if path["from"] == path["to"]:
+            return tuple(
+                f"{step['delay']:6.2f} ns {step['type']:8} {step['from']['cell']}.{step['from']['port']} -> "
+                f"{step['to']['cell']}.{step['to']['port']}"
+                for step in path["path"]
+            )
+    return ()
+
+
+def open_database(tools: OpenFlowTools) -> Database:
+    """Return the database of the part."""
+    return Database(tools.database, PART, FABRIC)
+
+
+def make_bitstream(
+    tools: OpenFlowTools, fasm: str, work: Path, design: str, progress: Callable[[str], None]
+) -> tuple[Bitstream, Comparison]:
+    """Make the bitstream of a routed design, and check it against the database.
+
+    Parameters
+    ----------
+    tools : OpenFlowTools
+    fasm : str
+        What is on.
+    work : Path
+        An existing directory for the files between the steps.
+    design : str
+        Name of the design in the header.
+    progress : callable
+        Takes a line for each step.
+
+    Returns
+    -------
+    bitstream : Bitstream
+        Without the time at which it was made.
+    comparison : Comparison
+        What prjxray's own reader finds in it; there are no differences.
+
+    Raises
+    ------
+    BackendError
+        If a feature is unknown, a program fails, or the bitstream is not what it was made from.
+    """
+    database = open_database(tools)
+    frames: Frames = assemble(database, fasm.splitlines())
+    progress(f"frames: {len(frames.features):,} features, {len(frames.ones):,} bits")
+    (work / "design.frames").write_text(frames_text(frames.ones), encoding="ascii")
+    part = f"--part_file={database.part_file}"
+    _run(
+        [str(tools.frames2bit), part, f"--part_name={PART}", "--frm_file=design.frames", "--output_file=design.bit"],
+        work,
+    )
+    _run([str(tools.bitread), part, "-y", "-z", "-o", "design.bits", "design.bit"], work)
+    ones = bits_of_bitread((work / "design.bits").read_text(encoding="ascii"))
+    comparison = compare(database, frames, ones)
+    if comparison.differences:
+        first = (*comparison.missing, *comparison.extra, *comparison.missing_bits, *comparison.extra_bits)
+        raise BackendError(
+            f"the bitstream differs from its features in {comparison.differences} places, such as "
+            f"{(*first, *comparison.unexplained)[0]}; it is not written"
+        )
+    progress(f"read back: {comparison.bits:,} bits, {comparison.features:,} features, no differences")
+    raw = Bitstream.from_bytes((work / "design.bit").read_bytes())
+    # prjxray's writer puts the name of its input and the time into the header.
+    return Bitstream(design=design, part=PART, date="2000/01/01", time="00:00:00", data=raw.data), comparison
+
+
+def _run(command: list[str], work: Path) -> None:
+    try:
+        done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise BackendError(f"{command[0]} cannot be started: {error.strerror}") from None
+    if done.returncode:
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        raise BackendError(f"{Path(command[0]).name} failed: {lines[-1] if lines else f'exit code {done.returncode}'}")
