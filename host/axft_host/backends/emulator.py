@@ -4,25 +4,37 @@ A faulty run is computed as the difference from the golden run. Golden activatio
 are kept for a block of images; a fault changes some accumulators of a layer (`patches`), and only images whose
 activations then differ from the golden ones run through the next layer again. The others meet the fault in the
 next layer with golden activations.
+
+That is the way of every machine, in numpy. On request, where numba is installed, `compiled` does the same for single
+values instead of images (``docs/concepts/fast-campaigns.md``).
 """
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from axft_host.backends.banks import Bank
 from axft_host.backends.base import Backend, Evaluation, GemmResult, Workload, array_faults
+from axft_host.backends.jit import available
 from axft_host.backends.patches import LayerEffect, LayerInput, layer_effect
 from axft_host.backends.planes import Floats, Planes
 from axft_host.backends.stages import Stage, apply_effect, build_stages, first_values
+from axft_host.backends.tables import UnsupportedError
 from axft_host.nn.kernels import approximate_matmul
 from axft_spec.config import ArrayConfig
+from axft_spec.errors import ConfigError, unknown_name
 from axft_spec.faults import Fault, check_fault
 from axft_spec.flipflops import AnyFault
+
+if TYPE_CHECKING:
+    from axft_host.backends.compiled import CompiledEngine
 
 __all__ = ["Emulator"]
 
@@ -30,6 +42,19 @@ Int64 = NDArray[np.int64]
 
 #: Images whose golden run is kept at a time, in columns of the arrays below.
 _BLOCK = 256
+
+#: Environment variable that asks for an engine: ``numpy`` (the default) or ``compiled``.
+ENGINE = "AXFT_ENGINE"
+_ENGINES = ("numpy", "compiled")
+
+_logger = logging.getLogger(__name__)
+
+
+def _wants_compiled() -> bool:
+    name = os.environ.get(ENGINE) or _ENGINES[0]
+    if name not in _ENGINES:
+        raise ConfigError(unknown_name(f"engine ${ENGINE}", name, _ENGINES))
+    return name == "compiled"
 
 
 @dataclass(slots=True)
@@ -54,15 +79,23 @@ class Emulator(Backend):
     """The backend ``emu``; see the module for how it works.
 
     Latency is a matter of the machine; results are those of the reference, bit for bit.
+
+    Parameters
+    ----------
+    compiled : bool or None
+        Whether to use the compiled engine; None to do what the environment variable `ENGINE` says.
     """
 
     name = "emu"
     skips_certain = True
 
-    def __init__(self) -> None:
-        # The stages of the workload used last.
+    def __init__(self, *, compiled: bool | None = None) -> None:
+        self._compiled = _wants_compiled() if compiled is None else compiled
+        # The stages of the workload used last, and its engine; None if it has none.
         self._workload: Workload | None = None
         self._stages: list[Stage] = []
+        self._engine: CompiledEngine | None = None
+        self._engine_workload: Workload | None = None
 
     def gemm(
         self,
@@ -99,13 +132,15 @@ class Emulator(Backend):
         self, workload: Workload, faults: Sequence[AnyFault | None], progress: Callable[[int], None] | None = None
     ) -> list[Evaluation]:
         """See :meth:`Backend.evaluate`. Faults are the inner loop: the golden run of a block of images is shared."""
-        stages = self._stages_of(workload)
         schedule = workload.schedule
-        effects: list[list[LayerEffect]] = []
-        for fault in array_faults(self.name, faults):
+        checked = array_faults(self.name, faults)
+        for fault in checked:
             if fault is not None:
                 check_fault(fault, workload.config, schedule)
-            effects.append([] if fault is None else self._effects(stages, fault))
+        if self._compiled and (engine := self._engine_of(workload)) is not None:
+            return engine.evaluate(checked, progress)
+        stages = self._stages_of(workload)
+        effects = [[] if fault is None else self._effects(stages, fault) for fault in checked]
         count = len(workload.images)
         classes = workload.network.classes
         results = [
@@ -123,6 +158,22 @@ class Emulator(Backend):
                 if progress is not None:
                     progress(final.shape[1])
         return results
+
+    def _engine_of(self, workload: Workload) -> CompiledEngine | None:
+        """Return the compiled engine for a workload, or None if it has to be numpy."""
+        if self._engine_workload is not workload:
+            self._engine_workload, self._engine = workload, None
+            # Importing it imports numba, which takes a second.
+            from axft_host.backends.compiled import CompiledEngine
+
+            try:
+                if available():
+                    self._engine = CompiledEngine(workload)
+                else:
+                    _logger.warning("the compiled engine needs numba (pip install 'axft-hw[fast]'); running in numpy")
+            except UnsupportedError as reason:
+                _logger.info("network %s runs in numpy: it has %s", workload.network.name, reason)
+        return self._engine
 
     def _stages_of(self, workload: Workload) -> list[Stage]:
         if self._workload is not workload:

@@ -21,7 +21,7 @@ from axft_host.nn.network import Conv, Dense, Flatten, MaxPool, Network, Op, Req
 from axft_spec.config import ArrayConfig
 from axft_spec.numeric import wrap
 
-__all__ = ["Stage", "build_stages", "first_values"]
+__all__ = ["Stage", "build_stages", "first_values", "pool_first"]
 
 Int64 = NDArray[np.int64]
 
@@ -149,7 +149,7 @@ def _of_channels(op: Op, channels: Int64) -> Op:
     return op
 
 
-def _pool_first(ops: Sequence[Op]) -> tuple[Op, ...]:
+def pool_first(ops: Sequence[Op]) -> tuple[Op, ...]:
     """Move a max pooling before the requantisation it follows.
 
     Requantisation never decreases with the accumulator, so that the largest requantised value is the requantised
@@ -200,7 +200,7 @@ def build_stages(network: Network, config: ArrayConfig, lowering: str) -> list[S
                 banks=banks,
                 shape=shape,
                 bias=op.bias,
-                ops=_pool_first(network.ops[start + 1 : end]),
+                ops=pool_first(network.ops[start + 1 : end]),
                 planes=planes,
                 config=config,
                 products=products,

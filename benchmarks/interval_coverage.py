@@ -1,6 +1,6 @@
 """How often intervals hold the true rate, and how wide they are: synthetic campaigns, many for each setting.
 
-    python benchmarks/coverage.py --campaigns 10000 --plot coverage.png
+    python benchmarks/interval_coverage.py --campaigns 10000 --plot coverage.png
 
 Each setting has a population of faults with known shares of images; each campaign draws from it without replacement.
 The default interval holds the true rate if neither gambler's capital ever reached its limit at it, see

@@ -1,0 +1,123 @@
+"""The emulator's compiled engine: campaigns at the speed of their differences from the golden run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axft_host.backends.base import Evaluation, Workload
+from axft_host.backends.faulty import fault_tables
+from axft_host.backends.propagate import Golden, Scratch, final_golden, make_golden, make_scratch, run_all, run_pairs
+from axft_host.backends.tables import Tables, build_tables, input_values
+from axft_spec.faults import Fault
+
+__all__ = ["CompiledEngine"]
+
+Int64 = NDArray[np.int64]
+
+#: Images that run together: what a fault touches of their golden run stays in the processor's cache.
+_BLOCK = 32
+#: Elements that vector operations may read behind an array.
+_SLACK = 64
+#: Bytes of golden runs that are kept; others are run anew for every batch of faults.
+_KEEP_BYTES = 1 << 30
+
+
+class CompiledEngine:
+    """Evaluates one workload.
+
+    Parameters
+    ----------
+    workload : Workload
+
+    Raises
+    ------
+    UnsupportedError
+        If the network has what this engine does not know.
+    """
+
+    def __init__(self, workload: Workload) -> None:
+        self._workload = workload
+        self._tables: Tables = build_tables(workload)
+        self._scratch: Scratch = make_scratch(self._tables)
+        self._kept: dict[int, Golden] = {}
+        self._kept_bytes = 0
+        self._final: Int64 | None = None
+
+    def golden_accumulators(self) -> Int64:
+        """Return the final accumulators without a fault, shape (images, classes); not to be written to."""
+        if self._final is not None:
+            return self._final
+        out = np.zeros((len(self._workload.images), self._workload.network.classes), dtype=np.int64)
+        for block in self._blocks():
+            final_golden(self._tables, self._golden(block), len(out[block]), out[block])
+        self._final = out
+        return out
+
+    def evaluate(
+        self, faults: Sequence[Fault | None], progress: Callable[[int], None] | None = None
+    ) -> list[Evaluation]:
+        """See `Backend.evaluate`. The faults have been checked."""
+        golden = self.golden_accumulators()
+        armed = [index for index, fault in enumerate(faults) if fault is not None]
+        tables = fault_tables([fault for fault in faults if fault is not None])
+        out = np.broadcast_to(golden, (len(armed), *golden.shape)).copy()
+        activated = np.zeros((len(armed), len(golden)), dtype=np.int64)
+        for block in self._blocks():
+            here = self._golden(block)
+            count = len(golden[block])
+            if armed:
+                run_all(self._tables, here, self._scratch, tables, count, out[:, block], activated[:, block])
+            if progress is not None:
+                progress(count * len(faults))
+        results = [
+            Evaluation(golden.copy(), np.zeros(len(golden), dtype=np.int64)) for _ in range(len(faults) - len(armed))
+        ]
+        rest = iter(results)
+        ran = iter(zip(out, activated, strict=False))
+        return [next(rest) if fault is None else Evaluation(*next(ran)) for fault in faults]
+
+    def inject(self, faults: Any, images: Int64) -> tuple[Int64, Int64]:
+        """Run faults (of `fault_tables`), each on one image; return final accumulators and activations."""
+        golden = self.golden_accumulators()
+        out, activated = golden[images], np.zeros(len(images), dtype=np.int64)
+        order = np.argsort(images, kind="stable")
+        cuts = np.searchsorted(images[order], [block.start for block in self._blocks()] + [len(golden)])
+        for block, first, last in zip(self._blocks(), cuts, cuts[1:], strict=False):
+            pairs = order[first:last]
+            if pairs.size:
+                run_pairs(
+                    self._tables,
+                    self._golden(block),
+                    self._scratch,
+                    faults,
+                    pairs,
+                    images[pairs] - block.start,
+                    out,
+                    activated,
+                )
+        return out, activated
+
+    def _blocks(self) -> list[slice]:
+        return [slice(first, first + _BLOCK) for first in range(0, len(self._workload.images), _BLOCK)]
+
+    def _golden(self, block: slice) -> Golden:
+        if block.start in self._kept:
+            return self._kept[block.start]
+        inputs = input_values(self._workload, block)
+        images = len(inputs)
+        values, sums, outputs = (
+            np.zeros(images * int(size) + _SLACK, dtype)
+            for size, dtype in zip(self._tables.sizes, (np.int16, self._tables.bias.dtype, np.int16), strict=False)
+        )
+        values[: images * int(self._tables.sizes[0])].reshape(images, -1)[:, : inputs.shape[1]] = inputs
+        golden = Golden(values, sums, outputs)
+        make_golden(self._tables, golden, self._scratch, images)
+        size = values.nbytes + sums.nbytes + outputs.nbytes
+        if self._kept_bytes + size <= _KEEP_BYTES:
+            self._kept[block.start] = golden
+            self._kept_bytes += size
+        return golden

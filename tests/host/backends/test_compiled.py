@@ -1,0 +1,136 @@
+"""The compiled engine: random networks against the reference, the shipped one against the plain path."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba", reason="the compiled engine needs numba")
+
+from axft_host.backends import compiled
+from axft_host.backends.base import Workload
+from axft_host.backends.compiled import CompiledEngine
+from axft_host.backends.emulator import Emulator
+from axft_host.backends.faulty import fault_tables
+from axft_host.nn.datasets import load_dataset
+from axft_host.nn.library import load_float_network
+from axft_host.nn.quantise import quantise
+from axft_spec.config import PRESETS, find_preset
+from axft_spec.errors import ConfigError
+from axft_spec.faults import FaultKind, FaultSpace, Site, draw_faults, parse_fault
+from axft_spec.lowering import LOWERINGS
+from support.engine_cases import run_cases
+from support.random_cases import network_case
+
+
+def shipped_workload(config: str, lowering: str, images: int) -> Workload:
+    """Return the shipped LeNet-5 on the first images of the embedded set."""
+    preset = find_preset(config)
+    network = quantise(load_float_network("lenet5"), preset.config)
+    images_of = load_dataset(None).take(images).images
+    return Workload(network=network, config=preset.config, lowering=lowering, images=images_of)
+
+
+def test_random_networks_equal_reference() -> None:
+    """Strides, dilations, groups, paddings, poolings, wraps, all parts and operand orders, any armed set."""
+    backend = Emulator(compiled=True)
+    cases = [network_case(np.random.default_rng([3, number]), backend) for number in range(150)]
+    assert sum(not case.masked for case in cases) > 20
+
+
+@pytest.mark.parametrize("lowering", LOWERINGS)
+@pytest.mark.parametrize("config", PRESETS)
+def test_shipped_network_equals_plain_path(config: str, lowering: str) -> None:
+    """Random faults of all sites, kinds and windows: final accumulators and activations of every image."""
+    counts = run_cases(np.random.default_rng(5), config, lowering, 40)
+    assert counts["different"] == 0
+    assert counts["changed"] > 0
+
+
+@pytest.mark.parametrize("config", ["Baseline", "2R5"])
+def test_every_bit_of_a_weight_line_equals_plain_path(config: str) -> None:
+    """Below and above the vertical break, sign bit included, at PEs that reach many layers and few."""
+    workload = shipped_workload(config, "toeplitz", 2)
+    faults = [
+        parse_fault(f"{site}:r{row}:c{col}:b{bit}:{kind}")
+        for site, row, col in (("weight", 0, 3), ("weight", 9, 9), ("weight_operand", 5, 12))
+        for bit in range(workload.config.width)
+        for kind in ("flip", "sa0", "sa1")
+    ]
+    fast = Emulator(compiled=True).evaluate(workload, faults)
+    for fault, one, other in zip(faults, fast, Emulator(compiled=False).evaluate(workload, faults), strict=True):
+        assert one.accumulators.tolist() == other.accumulators.tolist(), str(fault)
+        assert one.activated.tolist() == other.activated.tolist(), str(fault)
+
+
+@pytest.mark.parametrize("keep", [0, 1 << 30])
+def test_blocks_and_kept_golden_runs_do_not_matter(monkeypatch: pytest.MonkeyPatch, keep: int) -> None:
+    """7 images at a time, their golden runs kept or made anew, give what numpy gives for 30."""
+    monkeypatch.setattr(compiled, "_BLOCK", 7)
+    monkeypatch.setattr(compiled, "_KEEP_BYTES", keep)
+    workload = shipped_workload("8P", "im2col", 30)
+    faults = [None, *draw_faults(FaultSpace(config=workload.config), 12, 5), None]
+    engine = Emulator(compiled=True)
+    plain = Emulator(compiled=False).evaluate(workload, faults)
+    for _ in range(2):
+        for one, other in zip(engine.evaluate(workload, faults), plain, strict=True):
+            assert np.array_equal(one.accumulators, other.accumulators)
+            assert np.array_equal(one.activated, other.activated)
+
+
+def test_results_belong_to_the_caller() -> None:
+    """What is done to one result does not show in another, nor in the next call."""
+    workload = shipped_workload("8P", "im2col", 3)
+    engine = Emulator(compiled=True)
+    masked = parse_fault("weight:r27:c27:b0:sa0")
+    one, two = engine.evaluate(workload, [None, masked])
+    assert np.array_equal(one.accumulators, two.accumulators)
+    one.accumulators[:] = 0
+    assert two.accumulators.any()
+    assert np.array_equal(engine.evaluate(workload, [None])[0].accumulators, two.accumulators)
+
+
+def test_inject_equals_evaluate() -> None:
+    """Each fault on one image gives what it gives among all."""
+    workload = shipped_workload("34P", "im2col", 40)
+    spaces = [
+        FaultSpace(config=workload.config, sites=(site,), kinds=tuple(FaultKind), schedule=schedule)
+        for site in Site
+        for schedule in (None, workload.schedule)
+    ]
+    faults = [fault for space in spaces for fault in draw_faults(space, 4, 2)]
+    images = np.random.default_rng(1).integers(0, 40, len(faults))
+    accumulators, activated = CompiledEngine(workload).inject(fault_tables(faults), images)
+    every = Emulator(compiled=False).evaluate(workload, faults)
+    for place, image in enumerate(images):
+        assert np.array_equal(accumulators[place], every[place].accumulators[image]), str(faults[place])
+        assert activated[place] == every[place].activated[image], str(faults[place])
+
+
+def test_machine_without_numba_says_so_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The results are those of numpy; the log names what is missing."""
+    monkeypatch.setattr("axft_host.backends.emulator.available", lambda: False)
+    workload = shipped_workload("8P", "im2col", 2)
+    faults = [parse_fault("weight:r0:c0:b6:sa1")]
+    with caplog.at_level(logging.WARNING):
+        (result,) = Emulator(compiled=True).evaluate(workload, faults)
+    assert "needs numba (pip install" in caplog.text
+    (other,) = Emulator(compiled=False).evaluate(workload, faults)
+    assert np.array_equal(result.accumulators, other.accumulators)
+
+
+def test_environment_says_which_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numpy unless asked for the other; an unknown name is an error."""
+    workload, faults = shipped_workload("8P", "im2col", 1), [parse_fault("weight:r0:c0:b6:sa1")]
+    for name, used in (("", False), ("numpy", False), ("compiled", True)):
+        monkeypatch.setenv("AXFT_ENGINE", name)
+        backend = Emulator()
+        backend.evaluate(workload, faults)
+        assert (backend._engine is not None) is used
+    monkeypatch.setenv("AXFT_ENGINE", "fast")
+    with pytest.raises(ConfigError, match=r"^unknown engine \$AXFT_ENGINE 'fast'; allowed: numpy, compiled"):
+        Emulator()
