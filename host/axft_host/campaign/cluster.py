@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import queue
+import socket
 import threading
 import time
 from collections import Counter, deque
@@ -32,6 +33,28 @@ _POLL_S, _COUNT_S = 0.2, 2.0
 def resources_of(job: Job) -> dict[str, float]:
     """Return what a worker must have, and a task holds: a board by its name; nothing where there are only programs."""
     return {job.board.name.partition(":")[0]: 1} if job.board.single else {}
+
+
+def _check_answers(distributed: Any, address: str) -> None:
+    """Wait until something answers at an address. A client that never had a scheduler complains when it is let go.
+
+    Raises
+    ------
+    OSError, ValueError
+        If nothing does, or it is no address.
+    """
+    if "://" in address and address.partition("://")[0] not in ("tcp", "tls", "ws", "wss"):
+        return
+    host, port = distributed.comm.get_address_host_port(address, strict=True)
+    deadline = time.monotonic() + _ANSWER_S
+    while True:
+        try:
+            with socket.create_connection((host, port), timeout=_ANSWER_S):
+                return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_POLL_S)
 
 
 class DaskPool:
@@ -66,6 +89,7 @@ class DaskPool:
         self._counted = 0.0
         self._slots = 1
         try:
+            _check_answers(distributed, address)
             self._client = distributed.Client(address, timeout=_ANSWER_S, set_as_default=False, name="axft-hw")
         except (OSError, TimeoutError, ValueError) as error:
             raise BackendError(
@@ -134,6 +158,9 @@ class DaskPool:
         following = 0
         while True:
             while waiting and not stop.requested and len(running) < self._room():
+                # Not too far ahead of the slowest: what is ahead of it is lost with this process.
+                if waiting[0][0] >= following + 2 * self._room():
+                    break
                 number, batch = waiting.popleft()
                 running[number] = (batch, self._submit(batch))
                 running[number][1].add_done_callback(lambda future, number=number: finished.put(number))
@@ -194,8 +221,8 @@ class DaskPool:
     def _check_scheduler(self) -> None:
         if self._client.status != "running":
             raise BackendError(
-                f"the Dask scheduler at {self._address} is gone; the faults that are done are kept: start it again, "
-                f"and resume"
+                f"the Dask scheduler at {self._address} is gone; the faults that are done are kept, and any scheduler "
+                f"or none can run the others"
             )
 
     def close(self, *, kill: bool = False) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from axft_host.campaign.directory import result_dirs
+from axft_host.campaign.directory import read_campaign_dir, result_dirs
 from axft_host.campaign.outcome import Outcome
 from axft_host.campaign.records import FaultRow, Provenance
 from axft_host.campaign.store import ResultStore
@@ -174,8 +174,17 @@ def compare_campaigns(a: Path, b: Path) -> list[tuple[str, Comparison]]:
     for mine, other, directory in ((runs_a, runs_b, b), (runs_b, runs_a, a)):
         lacking = [name for name in mine if name not in other]
         if lacking:
-            raise StoreError(f"campaigns can be compared only with the same runs: {directory} lacks {lacking[0]}")
-    return [(name, compare(path, runs_b[name])) for name, path in runs_a.items()]
+            waiting = lacking[0] in {run.name for run in read_campaign_dir(directory).runs()}
+            hint = f"; `axft-hw campaign resume {directory}` goes on" if waiting else ""
+            raise StoreError(f"campaigns can be compared only with the same runs: {directory} lacks {lacking[0]}{hint}")
+    try:
+        return [(name, compare(path, runs_b[name])) for name, path in runs_a.items()]
+    except StoreError as error:
+        said = str(error)
+        for directory, runs in ((a, runs_a), (b, runs_b)):
+            for path in runs.values():
+                said = said.replace(f"campaign resume {path}`", f"campaign resume {directory}`")
+        raise StoreError(said) from None
 
 
 def _check_same_question(a: ResultStore, b: ResultStore, about_a: Provenance, about_b: Provenance) -> None:

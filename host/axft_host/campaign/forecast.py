@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,11 @@ import numpy as np
 from axft_host.backends.certain import CertainMasking
 from axft_host.backends.registry import open_backend
 from axft_host.campaign.batch import BatchRunner, Job
-from axft_host.campaign.options import CampaignOptions
 from axft_host.campaign.plan import Plan
+from axft_host.campaign.sampled import stopping_json
 from axft_host.campaign.spec import Run
 
-__all__ = ["Forecast", "forecast", "options_to_plan"]
+__all__ = ["Forecast", "forecast"]
 
 #: What a calibration run may take, in seconds, and how many images it has at most.
 _BUDGET_S = 1.0
@@ -46,6 +46,13 @@ class Forecast:
         On so many pairs of this very run.
     named_strata : dict of str to int
         Strata that faults are drawn from, if the design has any, with their sizes.
+    allocation : dict of str to int
+        How many faults are drawn of each of these strata.
+    allocation_from : str or None
+        What the allocation is: ``proportional``; ``pilot`` for the draw of a pilot; ``after pilot`` if the sizes follow
+        from a pilot, and are proportional ones here.
+    stopping : dict or None
+        The stopping rule; faults, pairs and seconds are upper bounds then.
     workers : int
         Processes that are taken to share the work evenly.
     """
@@ -65,6 +72,9 @@ class Forecast:
     measured_pairs: int
     named_strata: dict[str, int]
     workers: int
+    allocation: dict[str, int] = field(default_factory=dict)
+    allocation_from: str | None = None
+    stopping: dict[str, Any] | None = None
 
     @property
     def pairs(self) -> int:
@@ -94,13 +104,6 @@ class Forecast:
         return {**values, "pairs": self.pairs, "strata": self.strata, "seconds": self.seconds}
 
 
-def options_to_plan(run: Run) -> CampaignOptions:
-    """Return the options of a run; where sizes wait for a pilot, proportional ones stand for them."""
-    if run.pilot is None:
-        return run.options
-    return replace(run.options, faults=replace(run.options.faults, design="proportional", pilot=None))
-
-
 def forecast(run: Run, plan: Plan) -> Forecast:
     """Count the strata of a run, and measure how long its faults take on a few of them.
 
@@ -118,6 +121,8 @@ def forecast(run: Run, plan: Plan) -> Forecast:
     simulated = int(np.count_nonzero(~skipped))
     seconds, pairs = _measure(plan, [index for index in range(len(faults)) if not skipped[index]])
     space = plan.sample_space or plan.faults.space
+    sample, stopping = plan.sample, run.options.stopping
+    drawn = {} if sample is None else np.bincount(sample.stratum, minlength=len(sample.names)).tolist()
     return Forecast(
         name=run.name,
         config=plan.prepared.config_name,
@@ -132,9 +137,19 @@ def forecast(run: Run, plan: Plan) -> Forecast:
         images=len(plan.prepared.dataset),
         seconds_per_pair=seconds / pairs if pairs else None,
         measured_pairs=pairs,
-        named_strata={} if plan.sample is None else dict(zip(plan.sample.names, plan.sample.sizes, strict=True)),
+        named_strata={} if sample is None else dict(zip(sample.names, sample.sizes, strict=True)),
+        allocation={} if sample is None else dict(zip(sample.names, drawn, strict=True)),
+        allocation_from=_allocation_from(run),
+        stopping=None if stopping is None else stopping_json(stopping),
         workers=max(1, min(plan.processes, simulated)),
     )
+
+
+def _allocation_from(run: Run) -> str | None:
+    design = run.options.faults.design
+    if design == "neyman":
+        return "pilot" if run.pilot is None else "after pilot"
+    return design if run.options.faults.stratified else None
 
 
 def _measure(plan: Plan, indices: list[int]) -> tuple[float, int]:

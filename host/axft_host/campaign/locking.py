@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,18 +23,22 @@ _log = logging.getLogger(__name__)
 #: What the system says when somebody else holds a lock.
 _HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 
+#: How often a lock that is held is tried again, and seconds in between.
+_TRIES, _PAUSE_S = 3, 0.05
 
-def _try_lock(directory: Path) -> tuple[int | None, bool]:
+
+def _try_lock(directory: Path, *, shared: bool = False) -> tuple[int | None, bool]:
     """Return an open descriptor of the directory, and whether it has the lock; (None, True) where there are none.
 
-    The directory itself is locked: there is no lock file that could be left behind, or be deleted by somebody.
+    A shared one lets others look as well. The directory itself is locked: there is no lock file that could be left
+    behind, or be deleted by somebody.
     """
     if sys.platform == "win32":
         _log.warning("this system has no locks: run one process at a time on %s", directory)
         return None, True
     descriptor = os.open(directory, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _HELD:
             return descriptor, False
@@ -58,6 +63,14 @@ def locked(directory: Path) -> Iterator[None]:
     """
     try:
         descriptor, free = _try_lock(directory)
+        for _ in range(_TRIES):
+            if free:
+                break
+            # Somebody may just be looking.
+            if descriptor is not None:
+                os.close(descriptor)
+            time.sleep(_PAUSE_S)
+            descriptor, free = _try_lock(directory)
     except OSError as error:
         raise StoreError(f"{directory} cannot be opened: {error.strerror}") from None
     try:
@@ -75,7 +88,7 @@ def locked(directory: Path) -> Iterator[None]:
 def is_locked(directory: Path) -> bool:
     """Return whether some process is running the campaign in a directory."""
     try:
-        descriptor, free = _try_lock(directory)
+        descriptor, free = _try_lock(directory, shared=True)
     except OSError:
         return False
     if descriptor is not None:

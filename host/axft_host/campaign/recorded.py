@@ -46,8 +46,17 @@ def options_to_json(options: CampaignOptions, *, images: int) -> dict[str, Any]:
         workload[name] = None if workload[name] is None else list(workload[name])
     workload["images"] = images
     kept = {name: getattr(options, name) for name in _KEPT}
+    faults = {field.name: getattr(options.faults, field.name) for field in fields(FaultOptions)}
+    faults["strata"] = list(options.faults.strata)
+    faults["fault_list"] = None if options.faults.fault_list is None else _anywhere(str(options.faults.fault_list))
     bitstream = None if options.bitstream is None else str(Path(options.bitstream).resolve())
-    return {**kept, "bitstream": bitstream, "confidence": options.faults.confidence, "workload": workload}
+    return {
+        **kept,
+        "bitstream": bitstream,
+        "confidence": options.faults.confidence,
+        "workload": workload,
+        "faults": faults,
+    }
 
 
 def options_from_json(value: dict[str, Any], fault_list: Path, *, workers: int | None) -> CampaignOptions:

@@ -30,7 +30,7 @@ from axft_host.campaign.store import COMPLETE, STORE_NAME, ResultStore, make_res
 from axft_host.campaign.versions import tool_versions
 from axft_host.campaign.workers import Batch, Interruption, Pool, WorkerPool, run_batches_here
 from axft_host.device.recovery import Recovery
-from axft_spec.errors import BackendError, StoreError, exists_message
+from axft_spec.errors import AxftError, BackendError, StoreError, exists_message
 from axft_spec.faultlist import write_fault_list
 from axft_spec.faults import FaultSpace
 
@@ -213,10 +213,8 @@ def run_campaign(
         # A rule that does not fit the list is an error before anything is written.
         rule = rule or rule_of(run.provenance)
         directory = make_result_dir(out, plan.prepared.config_name)
-        with locked(directory):
-            _write_list(directory / FAULT_LIST_NAME, plan)
-            with ResultStore.create(directory / STORE_NAME, run.provenance, run.golden) as store:
-                return _execute(run, store, rule, cluster, stop, progress)
+        with locked(directory), _create(directory, run) as store:
+            return _execute(run, store, rule, cluster, stop, progress)
 
 
 def resume_campaign(
@@ -321,6 +319,10 @@ def _execute(
         raise KeyboardInterrupt(
             f"the faults that are done are kept in {store.path}; `axft-hw campaign resume {store.path.parent}` goes on"
         ) from None
+    except BackendError as error:
+        if not rows.done:
+            raise
+        raise BackendError(f"{error}; `axft-hw campaign resume {store.path.parent}` goes on") from error
     finally:
         run.backend.close()
         # Whatever happened, the store says how far it came; where it cannot, what happened matters more.
@@ -429,6 +431,21 @@ class _InOrder:
     def _masked(self, index: int) -> FaultRow:
         assert self._certain[index], "rows come in the order of the list"
         return FaultRow.masked_with_certainty(index, self._faults[index], self._golden)
+
+
+def _create(directory: Path, run: _Run) -> ResultStore:
+    """Write the fault list and the store without rows; leave nothing where that cannot be."""
+    try:
+        _write_list(directory / FAULT_LIST_NAME, run.plan)
+        return ResultStore.create(directory / STORE_NAME, run.provenance, run.golden)
+    except (OSError, AxftError) as error:
+        with suppress(OSError):
+            for path in directory.iterdir():
+                if path.name == FAULT_LIST_NAME or STORE_NAME in path.name:
+                    path.unlink()
+            directory.rmdir()
+        reason = f"{directory} cannot be written: {error.strerror}" if isinstance(error, OSError) else str(error)
+        raise StoreError(f"{reason}; no fault has run yet: when the cause is gone, begin again") from error
 
 
 def _write_list(path: Path, plan: Plan) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,8 @@ class CampaignSpec:
         One without a size if the faults are those of a file.
     backends : tuple of BackendSpec
     stopping : StoppingOptions or None
+    source : Table or None
+        The file, for messages.
     """
 
     name: str
@@ -119,6 +121,7 @@ class CampaignSpec:
     samples: tuple[SampleSpec, ...]
     backends: tuple[BackendSpec, ...]
     stopping: StoppingOptions | None = None
+    source: Table | None = field(default=None, compare=False, repr=False)
 
     def with_images(self, images: int) -> CampaignSpec:
         """Return the same campaign with another number of images."""
@@ -178,7 +181,7 @@ class CampaignSpec:
             "pattern": self.faults.pattern,
             "list": None if self.faults.fault_list is None else str(self.faults.fault_list),
         }
-        samples = {sample.name: _without_none(_plain(sample, "name")) for sample in self.samples}
+        samples = {sample.name: self._sample_json(sample) for sample in self.samples}
         return {
             "title": self.title,
             "workload": _without_none(workload),
@@ -188,6 +191,12 @@ class CampaignSpec:
             **({} if self.stopping is None else {"stopping": _without_none(_plain(self.stopping))}),
         }
 
+    def _sample_json(self, sample: SampleSpec) -> dict[str, Any]:
+        if self.faults.fault_list is not None:
+            # Nothing is drawn.
+            return {"confidence": sample.confidence}
+        return _without_none(_plain(sample, "name"))
+
     @classmethod
     def from_json(cls, value: Any, name: str, source: str) -> CampaignSpec:
         """Rebuild from `to_json`."""
@@ -195,7 +204,7 @@ class CampaignSpec:
 
 
 def _plain(value: Any, *but: str) -> dict[str, Any]:
-    return {field.name: getattr(value, field.name) for field in fields(value) if field.name not in but}
+    return {each.name: getattr(value, each.name) for each in fields(value) if each.name not in but}
 
 
 def _without_none(value: dict[str, Any]) -> dict[str, Any]:
@@ -222,7 +231,25 @@ def _flag(value: Any) -> bool:
 
 
 def _count(low: int) -> Reader:
-    return lambda value: check_int("it", value, low)
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ConfigError(f"it must be a whole number, not {_shown(value)}")
+        return check_int("it", value, low)
+
+    return read
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a TOML file has it."""
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _half_width(value: Any) -> float:
+    number = _number(value)
+    try:
+        return check_margin(number)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("margin", "half_width", 1)) from None
 
 
 def _number(value: Any) -> float:
@@ -308,7 +335,7 @@ _SAMPLE: dict[str, Reader] = {
 }
 _STOPPING: dict[str, Reader] = {
     "rule": _one_of("stopping rule", RULES),
-    "half_width": lambda value: check_margin(_number(value)),
+    "half_width": _half_width,
     "classes": _list_of(_one_of("class of outcomes", list(CLASSES))),
     "together": _flag,
     "looks": _count(1),
@@ -334,7 +361,24 @@ def read_spec(path: Path) -> CampaignSpec:
         names file, line, key and what is allowed.
     """
     text = read_text(path)
-    return _spec_of(Table(parse_toml(text, str(path)), str(path), text), path.stem, path.parent)
+    top = Table(parse_toml(text, str(path)), str(path), text)
+    spec = _spec_of(top, path.stem, path.parent)
+    _check_all_used(top, spec)
+    return spec
+
+
+def _check_all_used(top: Table, spec: CampaignSpec) -> None:
+    """Refuse what somebody has written and nothing would come of; resolved specifications write all defaults down."""
+    stopping = top.table("stopping")
+    for key in ("looks", "spending"):
+        if spec.stopping is not None and spec.stopping.rule != "looks" and key in stopping:
+            raise stopping.error(key, f'it is of the rule looks, not of {spec.stopping.rule}; allowed: rule = "looks"')
+    for backend in spec.backends:
+        if backend.name == "emu" and backend.physical is not None:
+            table = top.table("backends").table(backend.name)
+            raise table.error(
+                "physical", "the emulator has the logical array alone; allowed: without it, or [backends.rtl]"
+            )
 
 
 def _read(table: Table, readers: Mapping[str, Reader]) -> dict[str, Any]:
@@ -365,14 +409,16 @@ def _spec_of(top: Table, name: str, base: Path) -> CampaignSpec:
         samples=samples,
         backends=_backends_of(top.table("backends"), base),
         stopping=_stopping_of(top, faults, samples),
+        source=top,
     )
 
 
 def _located(value: str, base: Path) -> str:
-    """Return a path in a file as an absolute one, if there is such a file; else it is a name."""
+    """Return a path in a file as an absolute one, if there is such a file or it can be nothing else; else a name."""
     split = next((ending for ending in (":train", ":test") if value.endswith(ending)), "")
     path = base / value.removesuffix(split)
-    return str(path.resolve()) + split if path.exists() else value
+    is_path = path.suffix != "" or len(Path(value).parts) > 1
+    return str(path.resolve()) + split if is_path or path.exists() else value
 
 
 def _own_config(table: Table, options: WorkloadOptions) -> tuple[None]:
@@ -397,10 +443,15 @@ def _faults_of(table: Table, base: Path) -> FaultOptions:
             raise table.error(
                 "list", f"it says which faults to inject and must stand alone, without {', '.join(values)}"
             )
-        return FaultOptions(fault_list=Path(_located(listed, base)))
+        return FaultOptions(fault_list=(base / listed).resolve())
     # The defaults are written down: they are part of what the campaign was.
     sites = values.pop("sites", (Site.WEIGHT.value,))
-    if not sites[0].startswith(FLIP_FLOP_PREFIX):
+    flip_flops = [site for site in sites if site.startswith(FLIP_FLOP_PREFIX)]
+    if flip_flops and len(sites) > 1:
+        raise table.error(
+            "sites", f'flip-flops must stand alone, as one pattern; allowed: "{flip_flops[0]}" without others'
+        )
+    if not flip_flops:
         values.setdefault("kind", default_kind(transient=values.get("transient", False)))
     try:
         return FaultOptions(site=",".join(sites), **values)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,9 +54,20 @@ def _cluster(address: str | None, workers: int | None) -> Callable[[Job], Pool] 
     def connect(job: Job) -> Pool:
         from axft_host.campaign.cluster import DaskPool
 
+        _quiet_dask()
         return DaskPool(job, address)
 
     return connect
+
+
+def _quiet_dask() -> None:
+    """Keep Dask's own log, with its tracebacks, from stderr: what matters of it is an error of ours."""
+    with suppress(ImportError):
+        # It sets the levels of its loggers when it is imported.
+        importlib.import_module("distributed")
+    for name in ["distributed", *logging.root.manager.loggerDict]:
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 class _Told:
@@ -86,14 +100,14 @@ def check_command(spec: Path, images: int | None, workers: int | None, as_json: 
     The time comes from a calibration run of about a second per run, on this machine, in one process. Nothing is
     written.
     """
-    from axft_host.campaign.forecast import forecast, options_to_plan
-    from axft_host.campaign.plan import plan_campaign
+    from axft_host.campaign.forecast import forecast
+    from axft_host.campaign.planning import plan_run
     from axft_host.reports.campaigns import forecast_facts, forecast_table
 
     _cluster(None, workers)
     campaign = _spec(spec, images)
     runs = campaign.runs(workers=workers)
-    found = [forecast(run, plan_campaign(options_to_plan(run))) for run in runs]
+    found = [forecast(run, plan_run(campaign, run)) for run in runs]
     if as_json:
         print_json(
             {
@@ -172,10 +186,10 @@ def resume_command(ctx: click.Context, directory: Path, workers: int | None, das
 
 def _show(ctx: click.Context, directory: Path, *, complete: bool, as_json: bool) -> None:
     """Print what came of a campaign so far."""
-    from axft_host.campaign.directory import result_dirs
+    from axft_host.campaign.directory import result_dirs, states
     from axft_host.campaign.store import ResultStore
     from axft_host.campaign.summary import json_without_outcomes, summarise
-    from axft_host.reports.campaigns import campaign_table
+    from axft_host.reports.campaigns import campaign_facts, campaign_table, rule_facts
 
     if not complete:
         print_notes([f"interrupted; `axft-hw campaign resume {directory}` goes on"])
@@ -188,7 +202,10 @@ def _show(ctx: click.Context, directory: Path, *, complete: bool, as_json: bool)
         documents = [json_without_outcomes(path) if summary is None else summary.to_json() for path, summary in found]
         print_json({"directory": str(directory), "complete": complete, "runs": documents})
     else:
-        print_tables(campaign_table([(path.name, summary) for path, summary in found]))
+        named = [(path.name, summary) for path, summary in found]
+        print_tables(campaign_table(named))
+        for fact in (*campaign_facts(named), *rule_facts(states(directory))):
+            click.echo(fact)
         click.echo(f"result     {directory}")
     if not complete:
         ctx.exit(INTERRUPTED)

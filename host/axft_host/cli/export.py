@@ -28,6 +28,7 @@ def command(result: Path, as_csv: bool, as_parquet: bool, out: Path | None, as_j
     --json alone prints one document with the store and its faults. --out needs --csv or --parquet; with --json as
     well, the document says what was written.
     """
+    from axft_host.campaign.directory import is_campaign_dir, result_dirs
     from axft_host.campaign.export import fault_rows, recovery_rows, write_csv, write_parquet
     from axft_host.campaign.store import store_path
     from axft_spec.errors import ConfigError
@@ -38,6 +39,9 @@ def command(result: Path, as_csv: bool, as_parquet: bool, out: Path | None, as_j
         raise ConfigError("export writes one format at a time; allowed: either --csv or --parquet")
     if as_parquet and out is None:
         raise ConfigError("--parquet needs a file; give --out FILE")
+    if is_campaign_dir(result):
+        runs = " or ".join(str(path) for path in result_dirs(result))
+        raise ConfigError(f"export takes one result, not the campaign {result}; allowed: {runs}")
     if out is not None:
         if not (as_csv or as_parquet):
             raise ConfigError("--out needs --csv or --parquet; --json without --out prints to stdout")

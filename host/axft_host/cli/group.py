@@ -48,6 +48,25 @@ class _Unwritten(Failure):
 _NO_ROOM = {errno.ENOSPC, errno.EIO, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
+#: The same as SQLite has it (https://www.sqlite.org/rescode.html): SQLITE_IOERR, SQLITE_FULL; and their texts.
+_NO_ROOM_SQLITE, _NO_ROOM_TEXTS = {10, 13}, ("disk I/O error", "database or disk is full")
+
+
+def _lacks_room(error: BaseException) -> bool:
+    """Return whether an error comes from one that says that nothing more can be written."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in _NO_ROOM:
+            return True
+        if type(seen).__module__ == "sqlite3":
+            # Python 3.10 does not tell the code.
+            code = getattr(seen, "sqlite_errorcode", None)
+            if str(seen) in _NO_ROOM_TEXTS if code is None else code & 0xFF in _NO_ROOM_SQLITE:
+                return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
 def _discard_stdout() -> None:
     """Let what stdout still holds go nowhere: Python would try to write it once more at exit, and complain."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -156,7 +175,7 @@ class LazyGroup(Group):
         except AxftError as error:
             if meta.get(_DEBUG):
                 traceback.print_exc()
-            raise Failure(str(error)) from None
+            raise (_Unwritten if _lacks_room(error) else Failure)(str(error)) from None
         except OSError as error:
             # Errors about a file name it; a reader that went away is click's business.
             if error.filename is not None or error.errno not in _NO_ROOM:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
@@ -15,14 +16,19 @@ from axft_host.campaign.summary import Summary
 from axft_host.reports.tables import empty_table, percent
 
 __all__ = [
+    "campaign_facts",
     "campaign_table",
     "contrast_table",
     "duration",
     "forecast_facts",
     "forecast_table",
     "list_table",
+    "rule_facts",
     "state_table",
 ]
+
+#: Which state of a run a campaign is said to have, if it has several.
+_FIRST = ("unreadable", "running", "killed", "interrupted", "waiting")
 
 #: How many strata of a run are listed.
 _SHOWN = 12
@@ -72,9 +78,39 @@ def forecast_facts(found: Sequence[Forecast]) -> list[str]:
         facts.append("strata: where certainly masked faults are not counted (-), one of all faults")
     for one in found:
         if one.named_strata:
-            strata = [f"{name} ({size:,})" for name, size in one.strata.items()]
+            strata = [
+                f"{name} ({one.allocation[name]:,} of {size:,})" if name in one.allocation else f"{name} ({size:,})"
+                for name, size in one.strata.items()
+            ]
             shown = ", ".join(strata[:_SHOWN]) + (f" and {len(strata) - _SHOWN} more" if len(strata) > _SHOWN else "")
-            facts.append(f"strata of {one.name}: {shown}")
+            late = "; how many are drawn of each follows from the pilot, proportional numbers stand for them here"
+            facts.append(f"strata of {one.name}: {shown}{late if one.allocation_from == 'after pilot' else ''}")
+    for one in found:
+        if one.stopping is not None:
+            facts.append(f"{one.name} stops early by {_rule(one.stopping)}: faults, pairs and time are upper bounds")
+    return facts
+
+
+def _rule(stopping: Mapping[str, Any]) -> str:
+    """Return a stopping rule in words."""
+    classes = stopping["classes"]
+    named = " and ".join(classes) + (" together" if stopping["together"] and len(classes) > 1 else "")
+    when = f" at {stopping['looks']} looks ({stopping['spending']})" if stopping["rule"] == "looks" else ""
+    return f"the rule {stopping['rule']}{when}, at a half width of {stopping['half_width']:g} for {named}"
+
+
+def rule_facts(states: Iterable[RunState]) -> list[str]:
+    """Return what came of stopping rules: where one has stopped a run, and where its target was not reached."""
+    facts = []
+    for one in states:
+        if one.stopped_at is not None:
+            facts.append(
+                f"{one.name}: its stopping rule found {one.stopped_at:,} of {one.listed or 0:,} listed faults enough"
+            )
+        elif one.target_reached is False:
+            facts.append(
+                f"{one.name}: target of its stopping rule not reached, though all {one.listed or 0:,} listed faults ran"
+            )
     return facts
 
 
@@ -86,7 +122,7 @@ def state_table(states: Iterable[RunState]) -> Table:
         share = None if not one.listed else (one.faults or 0) / one.listed
         table.add_row(
             one.name,
-            one.state if one.stopped_at is None else f"{one.state} (stopping rule)",
+            f"{one.state}{_how(one)}",
             "-" if one.faults is None else f"{one.faults:,}",
             "-" if one.listed is None else f"{one.listed:,}",
             percent(share, 1),
@@ -97,6 +133,12 @@ def state_table(states: Iterable[RunState]) -> Table:
             duration(one.seconds),
         )
     return table
+
+
+def _how(one: RunState) -> str:
+    if one.stopped_at is not None:
+        return " (stopping rule)"
+    return " (target not reached)" if one.target_reached is False else ""
 
 
 def list_table(found: Iterable[tuple[str, Sequence[RunState]]]) -> Table:
@@ -114,7 +156,7 @@ def list_table(found: Iterable[tuple[str, Sequence[RunState]]]) -> Table:
             str(sum(one.state == "complete" for one in states)),
             f"{sum(one.faults or 0 for one in states):,}",
             f"{sum(one.listed or 0 for one in states):,}",
-            next((name for name in ("running", "killed", "interrupted", "waiting") if name in names), "complete"),
+            next((name for name in _FIRST if name in names), "complete"),
         )
     return table
 
@@ -143,7 +185,7 @@ def campaign_table(found: Iterable[tuple[str, Summary | None]]) -> Table:
         rates = [summary.masked, summary.tolerable, summary.critical]
         table.add_row(
             name,
-            f"{summary.faults:,}",
+            _of_listed(summary),
             f"{summary.images:,}",
             *(f"{percent(rate.rate)}\n({percent(rate.low)} - {percent(rate.high)})" for rate in rates),
             *(percent(summary.status_rates[status]) for status in lost),
@@ -151,6 +193,23 @@ def campaign_table(found: Iterable[tuple[str, Summary | None]]) -> Table:
             percent(summary.faulty_accuracy),
         )
     return table
+
+
+def _of_listed(summary: Summary) -> str:
+    listed = summary.provenance.faults
+    return f"{summary.faults:,}" if summary.faults == listed else f"{summary.faults:,} of\n{listed:,}"
+
+
+def campaign_facts(found: Iterable[tuple[str, Summary | None]]) -> list[str]:
+    """Return what the intervals of the table are: level, method and target, once for all runs that share them."""
+    alike: dict[str, list[str]] = {}
+    for name, summary in found:
+        if summary is not None:
+            about = f"{100 * summary.provenance.confidence:g} %, {summary.interval_method}; target {summary.target}"
+            alike.setdefault(about, []).append(name)
+    if len(alike) == 1:
+        return [f"intervals  {about}" for about in alike]
+    return [f"intervals  {', '.join(names)}: {about}" for about, names in alike.items()]
 
 
 def contrast_table(found: Sequence[Contrast]) -> Table:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from axft_host.campaign.directory import is_campaign_dir, result_dirs
 from axft_host.campaign.store import STORE_NAME, ResultStore, store_path
 from axft_host.reports.profiles import Figures
 from axft_spec.config import PRESETS
@@ -24,7 +25,11 @@ def find_results(given: Sequence[Path]) -> list[Path]:
     """
     found: dict[Path, Path] = {}
     for path in given:
-        inside = [] if (path / STORE_NAME).exists() or not path.is_dir() else sorted(path.glob(f"*/{STORE_NAME}"))
+        if is_campaign_dir(path):
+            # Its runs alone, and only if they are what it says.
+            inside = sorted(run / STORE_NAME for run in result_dirs(path))
+        else:
+            inside = [] if (path / STORE_NAME).exists() or not path.is_dir() else sorted(path.glob(f"*/{STORE_NAME}"))
         begun = [store.parent for store in inside if _has_faults(store)]
         for result in begun or [store.parent for store in inside] or [path]:
             found.setdefault(store_path(result).resolve(), result)

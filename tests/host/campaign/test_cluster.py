@@ -94,7 +94,12 @@ def test_scheduler_that_is_gone_is_an_error_and_the_campaign_goes_on_elsewhere(t
                 if number == 1:
                     doomed.close()
 
-    with two_workers() as doomed, pytest.raises(BackendError, match=r"the Dask scheduler at .* is gone; .* and resume"):
+    with (
+        two_workers() as doomed,
+        pytest.raises(
+            BackendError, match=r"the Dask scheduler at .* is gone; .*`axft-hw campaign resume \S+/lost` goes on"
+        ),
+    ):
         run_campaign(plan, tmp_path / "lost", cluster=lambda job: Losing(job, doomed.scheduler_address))
     with ResultStore.open(tmp_path / "lost") as store:
         assert 0 < len(store) < 1200
@@ -193,3 +198,45 @@ def test_interruption_finishes_the_batches_in_hand(tmp_path: Path, local: Any) -
     result = run_campaign(plan, tmp_path / "r", cluster=lambda job: Stopping(job, local.scheduler_address))
     assert not result.complete
     assert 0 < result.faults_done < 1200
+
+
+def test_batches_do_not_run_far_ahead_of_the_slowest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is ahead of it is in no store, and lost with this process."""
+    submitted: list[int] = []
+    slow = threading.Event()
+
+    class Done:
+        """A task that has ended."""
+
+        status = "finished"
+
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def add_done_callback(self, call: Any) -> None:
+            """Tell at once, or after a while if it is the first."""
+            if self.number:
+                call(self)
+            else:
+                threading.Thread(target=lambda: (slow.wait(), call(self))).start()
+
+        def result(self, timeout: float) -> list[FaultRow]:
+            """Have no rows."""
+            return []
+
+    def submit(batch: Any) -> Done:
+        submitted.append(batch[0])
+        return Done(batch[0])
+
+    pool = object.__new__(DaskPool)
+    pool._distributed, pool._images = distributed, 1
+    monkeypatch.setattr(DaskPool, "_room", lambda self: 3)
+    monkeypatch.setattr(DaskPool, "_check_scheduler", lambda self: None)
+    monkeypatch.setattr(pool, "_submit", submit)
+    ahead: list[int] = []
+    timer = threading.Timer(0.5, lambda: (ahead.append(len(submitted)), slow.set()))
+    timer.start()
+    done = list(pool.run([[number] for number in range(40)], Interruption(lambda: None), lambda pairs: None))
+    timer.join()
+    assert (len(done), submitted) == (40, list(range(40)))
+    assert ahead == [6]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import resource
@@ -9,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -185,6 +187,18 @@ def test_directory_without_a_store_is_refused(tmp_path: Path) -> None:
         resume_campaign(tmp_path)
 
 
+def test_looking_for_a_lock_keeps_nobody_from_looking(tmp_path: Path) -> None:
+    """Nor from running: a lock that somebody is only looking for is tried again."""
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    assert not is_locked(tmp_path)
+    timer = threading.Timer(0.04, os.close, [descriptor])
+    timer.start()
+    with locked(tmp_path):
+        assert is_locked(tmp_path)
+    timer.join()
+
+
 def test_lock_is_of_one_holder_at_a_time(tmp_path: Path) -> None:
     """And free again when that one leaves."""
     assert not is_locked(tmp_path)
@@ -200,7 +214,7 @@ def test_lock_is_of_one_holder_at_a_time(tmp_path: Path) -> None:
 
 
 def test_campaign_without_room_keeps_what_was_committed_and_goes_on_later(tmp_path: Path) -> None:
-    """The system refuses to let files grow, as it does on a full disk: an error, exit code 2, then all faults."""
+    """The system refuses to let files grow, as it does on a full disk: an error, exit code 1, then all faults."""
     small_plan(tmp_path)
     line = (
         "inject --config 8P --array 4x3 --model small.npz --data small-data.npz --site psum --kind flip --transient "
@@ -213,13 +227,27 @@ def test_campaign_without_room_keeps_what_was_committed_and_goes_on_later(tmp_pa
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
     )  # fmt: skip
     last = ran.stderr.splitlines()[-1]
-    assert ran.returncode == 2, ran.stderr
+    assert ran.returncode == 1, ran.stderr
     assert "Error: result store r/campaign.sqlite: " in last
     assert "the faults that were committed are kept" in last
     assert "`axft-hw campaign resume r` goes on" in last
     with ResultStore.open(tmp_path / "r") as store:
         assert 0 < len(store) < 2500
     assert resume_campaign(tmp_path / "r", workers=1).faults_done == 2500
+
+
+@pytest.mark.parametrize("limit", [4_000, 30_000])
+def test_campaign_without_room_for_its_list_or_its_store_leaves_nothing(tmp_path: Path, limit: int) -> None:
+    """Of its run; and says that it can begin again."""
+    small_plan(tmp_path)
+    line = "inject --config 8P --array 4x3 --model small.npz --data small-data.npz --faults 120 --workers 1 --out r"
+    ran = subprocess.run(
+        [sys.executable, "-m", "axft_host.cli", *line.split()], cwd=tmp_path, capture_output=True, text=True,
+        check=False, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )  # fmt: skip
+    assert ran.returncode == 1, ran.stderr
+    assert ran.stderr.splitlines()[-1].endswith("no fault has run yet: when the cause is gone, begin again")
+    assert not (tmp_path / "r").exists()
 
 
 # --- stopping rules -----------------------------------------------------------------------------------------

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from axft_host.campaign.conduct import run_spec
 from axft_host.campaign.plan import DEFAULT_IMAGES, plan_campaign
 from axft_host.campaign.spec import CampaignSpec, read_spec
 from axft_spec.config import PRESETS
-from axft_spec.errors import ConfigError
+from axft_spec.errors import AxftError, ConfigError
 from axft_spec.faultlist import write_fault_list
 from support.small_campaign import small_plan, write_small
 
@@ -161,6 +162,7 @@ def test_paths_are_relative_to_the_file_and_names_stay_names(tmp_path: Path, mon
     assert (spec.workload.model, spec.workload.data) == (str(model.resolve()), str(data.resolve()))
     (run,) = spec.runs()
     assert plan_campaign(run.options).faults == plan.faults
+    assert CampaignSpec.from_json(spec.to_json(), spec.name, "resolved") == spec
     assert read(tmp_path, '[workload]\nconfigs="8P"\nmodel="lenet5"\ndata="mnist:train"').workload.data == "mnist:train"
 
 
@@ -215,9 +217,17 @@ def test_compiled_network_needs_no_configuration(tmp_path: Path) -> None:
         ("[sampling]\ndesign='proportional'\nstrata='bit'\ncensus=true", r"design: strata are sampled"),
         ("[stopping]\nrule = 'when'", r"line 2: \[stopping\] rule: unknown stopping rule 'when'.*half-width, looks"),
         ("[stopping]\nrule = 'looks'", r"line 1: \[stopping\]: half_width is missing"),
-        ("[stopping]\nhalf_width = 1", r"line 2: \[stopping\] half_width: margin must be .*write 0.01 for 1%"),
+        ("[stopping]\nhalf_width = 1", r"line 2: \[stopping\] half_width: half_width must be .*write 0.01 for 1%"),
         ("[stopping]\nhalf_width = 0.1\nclasses = 'bad'", r"line 3: \[stopping\] classes: unknown class .*'bad'"),
         ("[stopping]\nhalf_width = 0.1\n[faults]\nlist = 'f'", r"line 1: \[stopping\]: .* not those of a file"),
+        ("[stopping]\nhalf_width = 0", r"line 2: \[stopping\] half_width: half_width must be a fraction above 0"),
+        ("[stopping]\nhalf_width = 0.1\nlooks = 3", r"line 3: \[stopping\] looks: it is of the rule looks"),
+        ("[stopping]\nhalf_width = 0.1\nspending = 'bonferroni'", r"line 3: .* spending: it is of the rule looks"),
+        ("[backends.emu]\nphysical = '4x4'", r"line 2: \[backends.emu\] physical: the emulator has the logical array"),
+        ("[faults]\nsites = ['rtl:*', 'weight']", r"line 2: \[faults\] sites: flip-flops must stand alone.*\"rtl:\*\""),
+        ("[sampling]\nfaults = true", r"line 2: .* faults: it must be a whole number, not true"),
+        ("[sampling]\nseed = 1.5", r"line 2: .* seed: it must be a whole number, not 1.5"),
+        ("[workload]\nconfigs = '8P'\nimages = 'ten'", r"line 3: .* images: it must be a whole number, not 'ten'"),
         ("[backends.pynk]", r"line 1: \[backends\] pynk: unknown board 'pynk'.*allowed: emu, rtl"),
         ("[backends.rtl]\nphysical = 4", r"line 2: \[backends.rtl\] physical: it must be a text, not 4"),
     ],
@@ -227,11 +237,34 @@ def test_what_is_wrong_is_named_with_file_line_and_key(tmp_path: Path, text: str
     # Specifications about something else need a configuration, too; at the end, so that lines stay.
     whole = text if "[workload" in text or "workload =" in text else f"{text}\n[workload]\nconfigs = '8P'"
     if message is None:
-        assert read(tmp_path, whole).workload.model == "no.npz"  # found to be missing when it is planned
+        assert read(tmp_path, whole).workload.model == str(tmp_path / "no.npz")  # missing: found when planned
         return
     with pytest.raises(ConfigError, match=message) as caught:
         read(tmp_path, whole)
     assert str(tmp_path / "c.toml") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[sampling]\nfaults = 50000", r", line 2: \[sampling\] faults: run 8P-im2col: number of faults must be"),
+        ("[sampling.few]\nfaults = 50000", r", line 2: \[sampling.few\] faults: run 8P-im2col-few: number of faults"),
+        ("[workload]\nconfigs='8P'\nimages = 50000", r", line 3: \[workload\] images: run 8P-im2col: images must be"),
+        ("[workload]\nconfigs='8P'\ndata = 'no'", r", line 3: \[workload\] data: run 8P-im2col: unknown data set 'no'"),
+        ("[workload]\nconfigs='8P'\nmodel = 'no.onnx'", r", line 3: \[workload\] model: .*: /.*/no\.onnx does"),
+        ("[faults]\nlist = 'no.jsonl'", r", line 2: \[faults\] list: run 8P-im2col: fault list /.*/no\.jsonl cannot"),
+        ("[faults]\nbits = 20", r", line 2: \[faults\] bits: run 8P-im2col: bits of a fault must be at most"),
+        ("[sampling]\ndesign = 'proportional'\nstrata = 'layer'", r", line 3: \[sampling\] strata: run 8P-im2col: "),
+        ("[sampling]\nfaults=50\ndesign='neyman'\nstrata='bit'\npilot=50", r", line 5: .* run 8P-im2col-pilot: faults"),
+        ("[faults]\nsites = 'rtl:*'", r", line 2: \[faults\] sites: .* allowed: \[backends.rtl\], not 'emu'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_planned_is_named_too_and_leaves_nothing(tmp_path: Path, text: str, message: str) -> None:
+    """File, line, key and run; before anything has run."""
+    spec = read(tmp_path, text if "[workload" in text else f"{text}\n[workload]\nconfigs = '8P'")
+    with pytest.raises(AxftError, match=rf"c\.toml{message}"):
+        run_spec(spec, text, tmp_path / "c", None)  # type: ignore[arg-type]
+    assert [path.name for path in tmp_path.iterdir()] == ["c.toml"]
 
 
 def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
