@@ -17,6 +17,7 @@ from axft_spec import reference
 from axft_spec.config import find_preset
 from axft_spec.errors import BackendError, ConfigError, FaultError
 from axft_spec.faults import parse_fault
+from axft_spec.regmap import register
 from support.virtual_board import needs_pynq
 
 needs_pynq()
@@ -130,3 +131,12 @@ def test_device_of_another_version_is_told(device: Any) -> None:
     block = Overlay(str(find_bitstream(CONFIG, None, ()).path)).axft_0
     with pytest.raises(BackendError, match="register map of the device is 0x00000bad"):
         block.identify()
+
+
+def test_handle_of_an_overlay_that_was_replaced_says_so(device: Any, block: Any) -> None:
+    """It would compute with another multiplier, and not look wrong."""
+    ones = np.ones((4, 4), dtype=int)
+    block.gemm(ones, ones)
+    device.mishaps.words[register("CONFIG_HASH").offset] = 0x12345678
+    with pytest.raises(BackendError, match="another overlay has been loaded: .* is 0x12345678, not 0x"):
+        block.gemm(ones, ones)

@@ -17,7 +17,7 @@ from axft_host.backends.base import GemmResult
 from axft_host.device.accelerator import Accelerator
 from axft_host.device.mmio import MmioPort
 from axft_host.device.self_test import Check, self_test
-from axft_spec.errors import ConfigError
+from axft_spec.errors import BackendError, ConfigError
 from axft_spec.faults import Fault, parse_fault
 from axft_spec.overlay import VLNV
 from axft_spec.regmap import register
@@ -37,19 +37,34 @@ class OverlayMethods:
     """
 
     mmio: Any
+    _config_hash: int
 
-    @cached_property
+    @property
     def accelerator(self) -> Accelerator:
         """The driver, for everything that has no method here.
 
         Raises
         ------
         BackendError
-            If the device is not what this version of axft-hw drives.
+            If the device is not what this version of axft-hw drives, or another overlay has been loaded since.
         """
+        made = self._made
+        offset = register("CONFIG_HASH").offset
+        found = made.port.read32(offset)
+        if found != self._config_hash:
+            raise BackendError(
+                f"another overlay has been loaded: the device's configuration hash is 0x{found:08x}, not "
+                f"0x{self._config_hash:08x} as when this one was first used; make the overlay again"
+            )
+        return made
+
+    @cached_property
+    def _made(self) -> Accelerator:
         from pynq import Clocks
 
-        return Accelerator(MmioPort(self.mmio.array, 1e6 * float(Clocks.fclk0_mhz)))
+        made = Accelerator(MmioPort(self.mmio.array, 1e6 * float(Clocks.fclk0_mhz)))
+        self._config_hash = made.port.read32(register("CONFIG_HASH").offset)
+        return made
 
     def identify(self) -> dict[str, Any]:
         """Return who the device is, as plain values.

@@ -20,11 +20,24 @@ _SYSTEM = ("/sys/", "/etc/", "/proc/", "/dev/", "/usr/", "/lib/", "/bin/", "/boo
 
 _PATH = re.compile(r"(?<![\w./~<>-])/(?!/)(?:[^\s/:;,'\"()]+/)*[^\s/:;,'\"()]+")
 
+#: With what names in a network end; two letters are a country.
+_TOP_LEVEL = "com|org|net|edu|gov|local|lan|home|corp|[a-z]{2}"
+
 _ADDRESSES = (
     (re.compile(r"\b(socket|tcp|rfc2217|serial)://[^\s'\",;)]+"), r"\1://<address>"),
     (re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b"), "<mail>"),
     (re.compile(r"\b(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}\b"), "<mac>"),
     (re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])"), "<address>"),
+    # IPv6: two groups and a double colon at least, or all eight.
+    (re.compile(r"(?<![\w:.])(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}(?![\w:])"), "<address>"),
+    (re.compile(r"(?<![\w:.])(?:[0-9a-fA-F]{1,4}:){1,6}(?::[0-9a-fA-F]{1,4}){1,6}(?![\w:])"), "<address>"),
+    # Names of machines in a network: three parts at least, as file names rarely have.
+    (re.compile(rf"(?<![\w./-])(?:[a-zA-Z][\w-]*\.){{2,}}(?:{_TOP_LEVEL})(?![\w.-])"), "<host>"),
+    # Adapters are named by their serial numbers there.
+    (re.compile(r"/dev/serial/by-(?:id|path)/[^\s'\",;)]+"), "/dev/serial/<port>"),
+    # A home directory whose owner is called by several words.
+    (re.compile(r"/(?:home|Users)/[^/\n'\":;,()]* [^/\n'\":;,()]*(?=/)"), "/<path>"),
+    (re.compile(r"\b[A-Za-z]:\\[^\s'\",;)]*"), "<path>"),
 )
 
 
@@ -71,6 +84,8 @@ def _place(match: re.Match[str]) -> str:
     path = match[0]
     if path.startswith(_SYSTEM) or path.count("/") < 2:
         return path
+    if path.count("/") == 2 and path.startswith(("/home/", "/Users/")):
+        return "<home>"
     return f"<path>/{path.rpartition('/')[2]}"
 
 

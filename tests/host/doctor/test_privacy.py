@@ -61,3 +61,22 @@ def test_this_machine_is_found_by_itself(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("SUDO_USER", "ada")
     text = json.dumps({"a": "/users/alan/x on turing, turing.example.org, alan, ada"})
     assert json.loads(Scrubber().text(text)) == {"a": "<path>/x on <host>, <host>, <user>, <user>"}
+
+
+@pytest.mark.parametrize(
+    ("text", "scrubbed"),
+    [
+        ("no bitstream in /home/joe", "no bitstream in <home>"),
+        ("in /home/joe smith/bits/x.bit is", "in <path>/x.bit is"),
+        (r"at C:\Users\joe\x.bit", "at <path>"),
+        ("from fe80::1c2:3ff:fe04:5 on", "from <address> on"),
+        ("from 2001:db8:0:1:2:3:4:5 on", "from <address> on"),
+        ("at lab-pc.corp.example.com now", "at <host> now"),
+        ("/dev/serial/by-id/usb-Xilinx_TUL_1234-if01-port0", "/dev/serial/<port>"),
+        ("at 12:34:56 axft_top.bit, /dev/ttyUSB1, /etc/default/axft-hw", None),
+        ("axft_host.device.port: 0x40000000::ok", None),
+    ],
+)
+def test_what_nobody_named_is_found_by_its_form(text: str, scrubbed: str | None) -> None:
+    """Home directories, addresses, hosts, serial numbers; times, files and our own names stay."""
+    assert Scrubber({}).text(text) == (text if scrubbed is None else scrubbed)
