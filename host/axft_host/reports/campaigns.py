@@ -226,7 +226,11 @@ def contrast_table(found: Sequence[Contrast]) -> Table:
             f"{one.test.differing:,}",
             f"{100 * one.test.difference:+.2f}",
             f"{100 * one.interval.low:+.2f} to {100 * one.interval.high:+.2f}",
-            f"{one.test.p_value:.4f}",
-            f"{one.corrected:.4f}",
+            _p_value(one.test.p_value),
+            _p_value(one.corrected),
         )
     return table
+
+
+def _p_value(value: float) -> str:
+    return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"
