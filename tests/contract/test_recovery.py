@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from axft_host.backends.base import Backend, Evaluation, RunEnd, Workload
 from axft_host.backends.emulator import Emulator
+from axft_host.backends.on_device import GOLDEN_IMAGES
 from axft_host.backends.registry import Board
 from axft_host.campaign import batch, runner
 from axft_host.campaign.compare import compare
@@ -220,11 +222,95 @@ def test_device_that_goes_wrong_silently_is_noticed(
 
 
 def test_failure_makes_doubtful_what_ran_before_it(
-    workload: Workload, faults: list[Fault], undisturbed: list[Evaluation]
+    workload: Workload, faults: list[Fault], undisturbed: list[Evaluation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Silently wrong from the second fault on, and down in the fourth: what cures the latter hides the former."""
-    backend = FlakyBackend({COMMANDS + 80: Upset("dirty", "power"), 3 * COMMANDS + 40: Upset("dead", "reload")})
+    monkeypatch.setattr("axft_host.backends.on_device.PROOF_S", 60.0)
+    at = [COMMANDS + 80, 3 * COMMANDS + 40]
+    backend = FlakyBackend({at[0]: Upset("dirty", "reload"), at[1]: Upset("dead", "reload")})
     check(backend.evaluate(workload, faults), undisturbed)
+    assert backend.port(workload.config).happened == at
+    assert backend.acts == ["soft reset", "reload"]
+
+
+def test_what_is_worse_than_the_failure_behind_it_shows_again(
+    workload: Workload, faults: list[Fault], undisturbed: list[Evaluation]
+) -> None:
+    """Then the golden run of the recovery is not clean, and the next rung is tried."""
+    at = [COMMANDS + 80, 3 * COMMANDS + 40]
+    backend = FlakyBackend({at[0]: Upset("dirty", "power"), at[1]: Upset("dead", "reload")})
+    check(backend.evaluate(workload, faults), undisturbed)
+    assert backend.port(workload.config).happened == at
+    assert backend.acts == ["soft reset", "reload", "power"]
+
+
+@pytest.mark.parametrize("mode", ["dead", "dirty"])
+def test_doubtful_results_are_shown_to_be_right_one_at_a_time(
+    workload: Workload, faults: list[Fault], mode: Mode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a golden run of its own behind it, so that this ends however often the device fails."""
+    monkeypatch.setattr("axft_host.backends.on_device.PROOF_S", 60.0)
+    backend = FlakyBackend({3 * COMMANDS + 40: Upset(mode)})
+    port = backend.port(workload.config)
+    commands = [port.commands for _ in backend.evaluate_each(workload, faults)]
+    runs = np.diff(commands) // COMMANDS
+    # The fault that was down was run again at once, so that nothing but those before it had to be.
+    assert runs.tolist() == ([1, 1, 0, 1] if mode == "dead" else [1, 1, 1, 1])
+
+
+class Lopsided(FlakyBackend):
+    """A device that is wrong in one image, which is none of those of a short golden run.
+
+    Parameters
+    ----------
+    wrong : callable
+        Takes the fault, and says whether this run over all images is wrong.
+    """
+
+    def __init__(self, wrong: Callable[[Fault | None], bool]) -> None:
+        super().__init__()
+        self._wrong = wrong
+
+    def _plain(
+        self, workload: Workload, faults: Sequence[Fault | None], progress: Callable[[int], None] | None
+    ) -> Iterator[Evaluation]:
+        whole = len(workload.images) > GOLDEN_IMAGES
+        for fault, result in zip(faults, super()._plain(workload, faults, progress), strict=True):
+            if whole and self._wrong(fault):
+                rows = result.accumulators.copy()
+                rows[5] = np.roll(rows[5], 1)
+                yield replace(result, accumulators=rows)
+            else:
+                yield result
+
+
+def test_golden_run_that_was_wrong_once_is_no_reference(
+    workload: Workload, faults: list[Fault], undisturbed: list[Evaluation]
+) -> None:
+    """Not even in one image: it is a failure, recovered from, and run again."""
+    first = iter([True])
+    backend = Lopsided(lambda fault: fault is None and next(first, False))
+    golden, *found = backend.evaluate(workload, [None, *faults])
+    np.testing.assert_array_equal(golden.accumulators, Emulator().evaluate(workload, [None])[0].accumulators)
+    assert [(each.end, each.rung, each.attempt) for each in golden.recoveries] == [("golden", "soft reset", 1)]
+    check(found, undisturbed)
+
+
+def test_golden_run_that_is_always_wrong_is_an_error(workload: Workload) -> None:
+    """Also in one image that no short golden run shows; the runs are bounded."""
+    backend = Lopsided(lambda fault: fault is None)
+    with pytest.raises(RecoveryError, match="the golden run is not what the emulator computes"):
+        backend.evaluate(workload, [None])
+    assert backend.recoveries == {"soft reset": ATTEMPTS - 1}
+
+
+def test_golden_run_behind_an_outcome_is_over_all_images(workload: Workload, faults: list[Fault]) -> None:
+    """A device that cannot do the same work without the fault is broken; what it did is no outcome."""
+    backend = Lopsided(lambda fault: fault is None)
+    cursed = position(workload, backend, faults[0])
+    backend.port(workload.config).curses[cursed] = (lambda: 130, Upset("hang"))
+    with pytest.raises(RecoveryError, match="the golden run is not clean"):
+        backend.evaluate(workload, faults[:1])
 
 
 def test_errors_of_use_are_no_outcomes(workload: Workload) -> None:
@@ -283,12 +369,24 @@ def test_campaign_on_a_device_that_fails_has_the_outcomes_of_one_that_does_not(
     with ResultStore.open(result.store) as store:
         kept, rows = store.recoveries(), list(store.rows())
     assert {row.status for row in rows} <= {Status.OK, Status.SDC}
-    # One that comes while the device is down already adds nothing.
     assert len(devices[0].port(plan.prepared.workload.config).happened) >= 8
     assert len(kept) == sum(devices[0].recoveries.values()) > 0
     assert {each.recovery.rung for each in kept} <= {"soft reset", "reload", "power"}
     assert all(each.session == 1 and each.recovery.seconds > 0 and each.recovery.utc for each in kept)
     assert all(each.index is None or 0 <= each.index < len(rows) for each in kept)
+
+
+def test_campaign_whose_first_golden_run_is_wrong_in_one_image_has_the_same_outcomes(
+    tmp_path: Path, devices: list[FlakyBackend]
+) -> None:
+    """The runner takes its reference from the backend, which gives none that the emulator does not compute."""
+    calm = run_campaign(small_plan(tmp_path, faults=LISTED, workload=SETTINGS), tmp_path / "calm")
+    first = iter([True])
+    devices.append(Lopsided(lambda fault: next(first, False)))
+    result = run_campaign(flaky_plan(tmp_path), tmp_path / "flaky")
+    assert compare(calm.store, result.store).equal
+    with ResultStore.open(result.store) as store:
+        assert [(each.index, each.recovery.end) for each in store.recoveries()] == [(None, "golden")]
 
 
 def test_campaign_whose_device_dies_keeps_what_was_done_and_goes_on_with_another(
@@ -299,7 +397,7 @@ def test_campaign_whose_device_dies_keeps_what_was_done_and_goes_on_with_another
     calm = run_campaign(small_plan(tmp_path, faults=LISTED, workload=SETTINGS), tmp_path / "calm")
     devices.append(FlakyBackend({14 * COMMANDS: Upset("dead", "nothing")}))
     devices.append(FlakyBackend({0: Upset("hang"), 3 * COMMANDS: Upset("hang")}))
-    with pytest.raises(RecoveryError):
+    with pytest.raises(BackendError, match=r"did not come back .* `axft-hw campaign resume .*/r` goes on"):
         run_campaign(flaky_plan(tmp_path), tmp_path / "r")
     with ResultStore.open(tmp_path / "r") as store:
         assert 0 < len(store) < LISTED["faults"]

@@ -69,6 +69,9 @@ class FlakyPort(Port):
         How many commands were started.
     happened : list of int
         Commands at which something went wrong.
+    ills : list of Upset
+        What is wrong now. One that comes while another lasts is what shows; those that its cure does not cure show
+        again behind it.
     """
 
     inner: Port
@@ -76,10 +79,15 @@ class FlakyPort(Port):
     curses: dict[int, tuple[Callable[[], int], Upset]] = field(default_factory=dict)
     commands: int = 0
     happened: list[int] = field(default_factory=list)
-    sick: Upset | None = None
+    ills: list[Upset] = field(default_factory=list)
     _since_armed: int = 0
     _armed: int | None = None
     _position: int | None = None
+
+    @property
+    def sick(self) -> Upset | None:
+        """What shows of all that is wrong."""
+        return self.ills[-1] if self.ills else None
 
     def read_block(self, offset: int, words: int) -> Words:
         """See `Port`."""
@@ -99,19 +107,21 @@ class FlakyPort(Port):
         for index, operation in enumerate(operations):
             self._notice(operation)
             try:
-                if self.sick is None:
-                    results += self.inner.transact([operation])
-                else:
-                    results += self._sickly(operation, self.sick)
+                sick = self.sick
+                results += self.inner.transact([operation]) if sick is None else self._sickly(operation, sick)
             except PortError as error:
                 error.index = index
                 raise
         return results
 
     def act(self, cure: Cure) -> None:
-        """Do to the device what cures, if its illness is not worse."""
-        if self.sick is not None and _CURES.index(cure) >= _CURES.index(self.sick.cure):
-            self.sick = None
+        """Do to the device what cures what is not worse."""
+        self.ills = [upset for upset in self.ills if _CURES.index(upset.cure) > _CURES.index(cure)]
+
+    def _fall_ill(self, upset: Upset) -> None:
+        if upset in self.ills:
+            self.ills.remove(upset)
+        self.ills.append(upset)
 
     def _notice(self, operation: Operation) -> None:
         """Follow what is armed and which command comes, and fall ill if it is time."""
@@ -123,7 +133,7 @@ class FlakyPort(Port):
                 self._position, self._since_armed = operation.value, 0
                 _, cursed = self.curses.get(operation.value, (None, None))
                 if cursed is not None and cursed.mode == "chain":
-                    self.sick = cursed
+                    self._fall_ill(cursed)
             elif operation.offset == register("FAULT").offset:
                 self._armed = self._position if operation.value else None
         if isinstance(operation, WriteBlock) and operation.offset == register("TILE_ACTIVATIONS").offset:
@@ -132,8 +142,8 @@ class FlakyPort(Port):
                 command, cursed = self.curses[self._armed]
                 if self._since_armed == command():
                     upset = cursed
-            if upset is not None and self.sick is None:
-                self.sick = upset
+            if upset is not None:
+                self._fall_ill(upset)
                 self.happened.append(self.commands)
             self.commands += 1
             self._since_armed += 1

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import pytest
 
+from axft_host.backends import overlay
 from axft_host.backends.base import RunEnd, Workload
 from axft_host.backends.emulator import Emulator
 from axft_host.backends.pynq import PynqBackend
 from axft_host.backends.registry import Board, open_backend
+from axft_host.campaign.options import CampaignOptions, FaultOptions
+from axft_host.campaign.plan import plan_campaign
 from axft_host.campaign.workload import WorkloadOptions, prepare
 from axft_host.device.recovery import RecoveryError
 from axft_host.testing.virtual_bitstream import write_virtual_overlay
@@ -20,7 +24,7 @@ from axft_host.testing.virtual_zynq import virtual_zynq
 from axft_hw.build.hwh import hwh
 from axft_spec.config import find_preset
 from axft_spec.errors import BackendError, FaultError
-from axft_spec.faults import Fault, parse_fault
+from axft_spec.faults import Fault, Site, parse_fault
 from axft_spec.hardware import HardwareConfig
 from support.golden import Vector, vectors
 from support.virtual_board import needs_pynq, rtl_port
@@ -157,3 +161,88 @@ def test_named_bitstream_of_another_configuration_is_never_loaded(device: Any, t
     backend = open_backend(Board(name="pynq", bitstream=bit))
     with pytest.raises(BackendError, match=r"multiplier \(omit_a, omit_b, vbreak\) of the device is \(0, 0, 0\)"):
         backend.gemm(CONFIG, *ONES)
+
+
+def test_board_that_was_closed_is_loaded_again(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process may have had it since; the lock is let go with the last backend of this one."""
+    released: list[int] = []
+    monkeypatch.setattr("axft_host.backends.pynq.release", lambda: released.append(device.downloads))
+    monkeypatch.setattr("axft_host.backends.pynq._users", WeakSet())
+    first, second = PynqBackend(), PynqBackend()
+    for backend in (first, second):
+        backend.gemm(CONFIG, *ONES)
+    first.close()
+    second.gemm(CONFIG, *ONES)
+    assert (released, device.downloads) == ([], 1)
+    second.close()
+    assert released == [1]
+    assert second.device() is not None
+    second.gemm(CONFIG, *ONES)
+    assert device.downloads == 2
+    second.close()
+    assert released == [1, 2]
+
+
+def test_board_is_free_when_its_campaign_is_over(device: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For another process of the same machine, while this one lives on."""
+    held: list[Any] = []
+    monkeypatch.setattr(overlay, "_lock_path", lambda: tmp_path / "lock")
+    monkeypatch.setattr(overlay, "_claims", held)
+    monkeypatch.setattr(type(device), "virtual", False)
+    monkeypatch.setattr("axft_host.backends.pynq._users", WeakSet())
+    backend = PynqBackend()
+    backend.gemm(CONFIG, *ONES)
+    assert len(held) == 1
+    backend.close()
+    assert not held
+
+
+def test_registers_must_hold_their_reset_values_on_a_device_just_configured(device: Any) -> None:
+    """And need not once anybody has used it."""
+    seen: list[bool] = []
+
+    def spy(accelerator: Any, *, fresh: bool) -> Iterator[Any]:
+        seen.append(fresh)
+        yield from ()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("axft_host.backends.on_device.examine", spy)
+        patched.setattr("axft_host.backends.pynq._users", WeakSet())
+        first, second = PynqBackend(), PynqBackend()
+        list(first.examine(CONFIG))
+        list(first.examine(CONFIG))
+        list(second.examine(CONFIG))
+        list(second.examine(find_preset("8P").config.resized(4, 4)))
+        first._reload(CONFIG)
+        list(first.examine(CONFIG))
+        first.close()
+        second.close()
+        list(first.examine(CONFIG))
+    assert seen == [True, False, False, True, False, True]
+
+
+def test_campaign_loads_the_bitstream_with_the_sites_of_its_faults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two of the same size; and who is given the wrong one is told what to do."""
+    paths = {}
+    for name, site in (("a", Site.WEIGHT), ("b", Site.PSUM)):
+        hardware = HardwareConfig(array=CONFIG, sites=(site,))
+        paths[site] = write_virtual_overlay(tmp_path / name, hardware, hwh(hardware), f"axft_{name}")
+    monkeypatch.setenv("AXFT_BITSTREAMS", str(tmp_path))
+    options = CampaignOptions(
+        board="pynq",
+        workload=WorkloadOptions(config="34P", images=1),
+        faults=FaultOptions(site="psum", faults=2, seed=1),
+    )
+    with virtual_zynq(rtl_port):
+        plan = plan_campaign(options)
+        backend = open_backend(plan.board)
+        assert isinstance(backend, PynqBackend)
+        assert backend.files(plan.prepared.workload.config).path == paths[Site.PSUM]
+        named = PynqBackend(bitstream=paths[Site.WEIGHT])
+        with pytest.raises(
+            FaultError,
+            match=r"no site psum; allowed: weight; .* axft_a\.bit: name .* `axft-hw serve --board pynq --bitstream F`",
+        ):
+            named.evaluate(plan.prepared.workload, plan.faults.faults)

@@ -78,6 +78,17 @@ def test_identity_is_that_of_the_manifest(block: Any) -> None:
     assert (found["version"], found["clock_mhz"]) == ("1.0.0", 100.0)
 
 
+def test_deadlines_go_by_the_clock_as_it_is_now(block: Any) -> None:
+    """Which a notebook may set between two uses; the driver, and what it has armed, stay."""
+    from pynq import Clocks
+
+    driver = block.accelerator
+    Clocks.fclk0_mhz = 50.0
+    assert block.accelerator is driver
+    assert driver.port.clock_hz == 50e6
+    assert block.identify()["clock_mhz"] == 50.0
+
+
 def test_self_test_passes(block: Any) -> None:
     """Every check of it."""
     checks = block.self_test()

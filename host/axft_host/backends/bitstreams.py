@@ -178,7 +178,7 @@ def _bitstreams_in(directory: Path, damaged: list[str]) -> Iterator[BitstreamFil
 def find_bitstream(config: ArrayConfig, physical: tuple[int, int] | None, sites: Sequence[Site]) -> BitstreamFiles:
     """Return the bitstream for a configuration.
 
-    Of the first directory that has any, the one with the sites that are needed, then one with an array as large as the
+    Of the first directory that has any, the one with most of the sites that are needed, then one with an array as large as the
     logical one, then the largest.
 
     Parameters
@@ -197,12 +197,12 @@ def find_bitstream(config: ArrayConfig, physical: tuple[int, int] | None, sites:
     """
     others: list[str] = []
 
-    def rank(files: BitstreamFiles) -> tuple[bool, bool, bool, int]:
+    def rank(files: BitstreamFiles) -> tuple[int, bool, bool, int]:
         assert files.hardware is not None
         array = files.hardware.array
         size = array.rows, array.cols
         return (
-            set(sites) <= set(files.hardware.sites),
+            len(set(sites) & set(files.hardware.sites)),
             files.hardware.counter,
             size == (config.rows, config.cols),
             array.rows * array.cols,

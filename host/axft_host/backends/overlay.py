@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,14 +22,18 @@ from axft_host.device.mmio import MmioPort
 from axft_spec.errors import AxftError, BackendError
 from axft_spec.manifest import FileRecord
 
-__all__ = ["CLOCK_TOLERANCE", "LoadedOverlay", "check_pynq", "load_overlay"]
+__all__ = ["CLAIM_WAIT_S", "CLOCK_TOLERANCE", "LoadedOverlay", "check_pynq", "load_overlay", "release"]
 
 #: How far the fabric clock may be from what was asked for, as a fraction: pynq itself warns from here on.
 CLOCK_TOLERANCE = 0.01
 
 _ELSEWHERE = "on a PC use --board emu or rtl, or --board link:URL for a board that serves"
-#: Held as long as this process lives: the fabric is used by one process.
+#: Held until the last user of this process lets go, or it ends: the fabric is used by one process.
 _claims: list[IO[str]] = []
+
+#: Seconds that a board is waited for which another process has: it may just be ending, held up by the kernel.
+CLAIM_WAIT_S = 5.0
+_CLAIM_POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,24 +145,44 @@ def _claim(device: Any) -> None:
 
     path = _lock_path()
     try:
-        # Kept open: the lock ends with the process, however that ends.
-        handle = path.open("a+", encoding="utf-8")
+        # Kept open: the lock ends with the process, however that ends. The directory may be everybody's, who could
+        # have root write to a file of their choice by a link of this name.
+        handle = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644), "r+", encoding="utf-8")
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise BackendError(f"{path} is a symbolic link, which axft-hw does not make; remove it") from None
         raise BackendError(f"{path} cannot be opened: {error.strerror}; run as root") from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.seek(0)
+    deadline = time.monotonic() + CLAIM_WAIT_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError:
+            if time.monotonic() < deadline:
+                time.sleep(_CLAIM_POLL_S)
+                continue
         owner = handle.read().strip() or "unknown"
         handle.close()
         raise BackendError(
             f"the board is in use by another process (number {owner}); end it, or stop the service: "
             f"`systemctl stop axft-hw`"
-        ) from None
+        )
     handle.truncate(0)
     handle.write(f"{os.getpid()}\n")
     handle.flush()
     _claims.append(handle)
+
+
+def release() -> None:
+    """Let other processes have the fabric; what was loaded here is then no longer known to be there."""
+    if not _claims:
+        return
+    import fcntl
+
+    while _claims:
+        with _claims.pop() as handle:
+            # Also for a child of this process that was given the descriptor.
+            fcntl.flock(handle, fcntl.LOCK_UN)
 
 
 def load_overlay(files: BitstreamFiles) -> LoadedOverlay:

@@ -7,7 +7,6 @@ source tree that is not installed, importing it is enough. Without pynq it can b
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,34 +36,35 @@ class OverlayMethods:
     """
 
     mmio: Any
-    _config_hash: int
+    _config_hash: int = 0
+    _accelerator: Accelerator | None = None
 
     @property
     def accelerator(self) -> Accelerator:
-        """The driver, for everything that has no method here.
+        """The driver, for everything that has no method here. Its deadlines go by the clock at the time of asking.
 
         Raises
         ------
         BackendError
             If the device is not what this version of axft-hw drives, or another overlay has been loaded since.
         """
-        made = self._made
-        offset = register("CONFIG_HASH").offset
-        found = made.port.read32(offset)
+        from pynq import Clocks
+
+        port = MmioPort(self.mmio.array, 1e6 * float(Clocks.fclk0_mhz))
+        config_hash = register("CONFIG_HASH").offset
+        if self._accelerator is None:
+            self._accelerator = Accelerator(port)
+            self._config_hash = port.read32(config_hash)
+        known = self._accelerator.port
+        assert isinstance(known, MmioPort)
+        known.clock_hz = port.clock_hz
+        found = port.read32(config_hash)
         if found != self._config_hash:
             raise BackendError(
                 f"another overlay has been loaded: the device's configuration hash is 0x{found:08x}, not "
                 f"0x{self._config_hash:08x} as when this one was first used; make the overlay again"
             )
-        return made
-
-    @cached_property
-    def _made(self) -> Accelerator:
-        from pynq import Clocks
-
-        made = Accelerator(MmioPort(self.mmio.array, 1e6 * float(Clocks.fclk0_mhz)))
-        self._config_hash = made.port.read32(register("CONFIG_HASH").offset)
-        return made
+        return self._accelerator
 
     def identify(self) -> dict[str, Any]:
         """Return who the device is, as plain values.

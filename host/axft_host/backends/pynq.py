@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
+from axft_host.backends.base import Workload
 from axft_host.backends.bitstreams import BitstreamFiles, find_bitstream, open_bitstream
 from axft_host.backends.on_device import DeviceBackend, pass_self_test
-from axft_host.backends.overlay import LoadedOverlay, check_pynq, load_overlay
+from axft_host.backends.overlay import LoadedOverlay, check_pynq, load_overlay, release
 from axft_host.device.accelerator import Accelerator
 from axft_host.device.mmio import MmioPort
 from axft_host.device.recovery import Rung
 from axft_spec.config import ArrayConfig
-from axft_spec.faults import Site
+from axft_spec.errors import FaultError
+from axft_spec.faults import Fault, Site
+from axft_spec.flipflops import AnyFault
 
 __all__ = ["MmioPort", "PynqBackend"]
 
 #: Attribute of pynq's device with what was loaded last: a second backend of this process needs no download.
 _LOADED = "axft_loaded"
+
+#: Backends of this process that use the fabric.
+_users: WeakSet[PynqBackend] = WeakSet()
 
 
 class PynqBackend(DeviceBackend):
@@ -42,6 +50,7 @@ class PynqBackend(DeviceBackend):
     """
 
     name = "pynq"
+    configures_when_opened = True
 
     def __init__(
         self,
@@ -80,9 +89,32 @@ class PynqBackend(DeviceBackend):
         if current is None or current.files.path != files.path or not current.loaded:
             current = self._load(files)
         self._current = current
+        _users.add(self)
         if not self._facts:
             self._facts = current.facts()
         return current.accelerator
+
+    def check_faults(self, workload: Workload, faults: Sequence[AnyFault | None]) -> None:
+        """See `DeviceBackend`; also says how to have another bitstream loaded, if this one lacks a site."""
+        try:
+            super().check_faults(workload, faults)
+        except FaultError as error:
+            lacking = self._used is not None and _sites_of(faults) - set(self._used.hardware.sites)
+            if not lacking:
+                raise
+            raise FaultError(
+                f"{error}; the bitstream here is {self.files(workload.config).path.name}: name one with the site by "
+                f"`--board pynq --bitstream F`, for a board at a link where it is served: `axft-hw serve --board pynq "
+                f"--bitstream F`"
+            ) from None
+
+    def close(self) -> None:
+        """See :meth:`Backend.close`; another process can have the board when all backends of this one have let go."""
+        self._current = None
+        _users.discard(self)
+        if not _users:
+            _forget_loaded()
+            release()
 
     def _load(self, files: BitstreamFiles) -> LoadedOverlay:
         self._current, self._facts = None, {}
@@ -111,3 +143,15 @@ def _of_this_process() -> LoadedOverlay | None:
 
     device = getattr(Device, "_active_device", None)
     return getattr(device, _LOADED, None)
+
+
+def _forget_loaded() -> None:
+    """Have the next use load again: until then, another process may load and arm what it likes."""
+    module = sys.modules.get("pynq.pl_server.device")
+    device = None if module is None else getattr(module.Device, "_active_device", None)
+    if device is not None:
+        setattr(device, _LOADED, None)
+
+
+def _sites_of(faults: Sequence[AnyFault | None]) -> set[Site]:
+    return {armed.site for fault in faults if isinstance(fault, Fault) for armed in fault.sites}

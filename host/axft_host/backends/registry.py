@@ -32,7 +32,7 @@ class Board:
     sites : tuple of Site
         Fault sites that a device needs, where it is made for the purpose or chosen from several.
     bitstream : Path or None
-        The .bit file that a board loads; None to look for one of the right configuration.
+        The .bit file that board pynq loads, no other; None to look for one of the right configuration.
     """
 
     name: str
@@ -58,6 +58,18 @@ def check_board(name: str) -> None:
         raise BackendError(unknown_name("board", name, (*BOARDS, *PHYSICAL_BOARDS)))
 
 
+def _check_bitstream(board: Board) -> None:
+    """Refuse a bitstream for a board that would ignore it."""
+    if board.bitstream is None or board.name == "pynq":
+        return
+    if board.name.startswith("link:"):
+        raise ConfigError(
+            f"board {board.name!r} loads no bitstream itself, the agent at its other end does; leave out --bitstream, "
+            f"and start the agent with `axft-hw serve --board pynq --bitstream F`"
+        )
+    raise ConfigError(f"board {board.name!r} loads no bitstream; allowed: --bitstream with --board pynq")
+
+
 def open_backend(board: str | Board) -> Backend:
     """Open the backend that ``--board NAME`` means.
 
@@ -65,12 +77,13 @@ def open_backend(board: str | Board) -> Backend:
     ------
     BackendError
         If there is no such board.
+    ConfigError
+        If a bitstream is named for a board that loads none.
     """
     if isinstance(board, str):
         board = Board(name=board)
     check_board(board.name)
-    if board.bitstream is not None and not board.single:
-        raise ConfigError(f"board {board.name!r} loads no bitstream; allowed: --bitstream with --board pynq")
+    _check_bitstream(board)
     if board.name == Emulator.name:
         return Emulator()
     if board.name == "rtl":

@@ -44,6 +44,13 @@ def test_configuration_decides_and_then_size_and_sites(place: Path) -> None:
     assert find_bitstream(CONFIG, (3, 3), weight).path == psum
 
 
+def test_as_many_of_the_sites_as_there_are_come_first(place: Path) -> None:
+    """Who serves a board does not know yet which ones the faults will need."""
+    write(place / "a", size=(28, 28), sites=(Site.WEIGHT,))
+    two = write(place / "b", size=(4, 4), sites=(Site.WEIGHT, Site.PSUM))
+    assert find_bitstream(CONFIG, None, tuple(Site)).path == two
+
+
 def test_named_directories_come_before_the_users_own(place: Path, user_dirs: Path) -> None:
     """As in PATH; a bitstream may lie in a named directory itself."""
     mine = write(user_dirs / "data" / "bitstreams" / "34P", size=(28, 28))

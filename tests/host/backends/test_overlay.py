@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import IO
@@ -34,6 +35,7 @@ def test_board_is_used_by_one_process(tmp_path: Path, monkeypatch: pytest.Monkey
     theirs: list[IO[str]] = []
     monkeypatch.setattr(overlay, "_lock_path", lambda: tmp_path / "lock")
     monkeypatch.setattr(overlay, "_claims", mine)
+    monkeypatch.setattr(overlay, "CLAIM_WAIT_S", 0.0)
     overlay._claim(object())
     overlay._claim(object())
     assert len(mine) == 1
@@ -43,3 +45,49 @@ def test_board_is_used_by_one_process(tmp_path: Path, monkeypatch: pytest.Monkey
     mine.pop().close()
     overlay._claim(object())
     theirs.pop().close()
+
+
+def test_board_that_was_let_go_is_free_while_the_process_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if a child of it was given the open file."""
+    monkeypatch.setattr(overlay, "_lock_path", lambda: tmp_path / "lock")
+    mine: list[IO[str]] = []
+    monkeypatch.setattr(overlay, "_claims", mine)
+    monkeypatch.setattr(overlay, "CLAIM_WAIT_S", 0.0)
+    overlay._claim(object())
+    inherited = os.dup(mine[0].fileno())
+    overlay.release()
+    overlay.release()
+    assert not mine
+    theirs: list[IO[str]] = []
+    monkeypatch.setattr(overlay, "_claims", theirs)
+    overlay._claim(object())
+    overlay.release()
+    os.close(inherited)
+
+
+def test_board_whose_process_is_just_ending_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that was killed lets go when the kernel lets go of it."""
+    theirs: list[IO[str]] = []
+    monkeypatch.setattr(overlay, "_lock_path", lambda: tmp_path / "lock")
+    monkeypatch.setattr(overlay, "_claims", theirs)
+    overlay._claim(object())
+    mine: list[IO[str]] = []
+    monkeypatch.setattr(overlay, "_claims", mine)
+    ending = threading.Timer(0.5, lambda: theirs.pop().close())
+    ending.start()
+    overlay._claim(object())
+    assert len(mine) == 1 and not theirs
+    ending.join()
+    overlay.release()
+
+
+def test_lock_is_never_a_link_to_somewhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its directory is everybody's, and root would write to where the link leads."""
+    victim = tmp_path / "victim"
+    victim.write_text("theirs")
+    (tmp_path / "lock").symlink_to(victim)
+    monkeypatch.setattr(overlay, "_lock_path", lambda: tmp_path / "lock")
+    monkeypatch.setattr(overlay, "_claims", [])
+    with pytest.raises(BackendError, match=r"lock is a symbolic link, which axft-hw does not make; remove it"):
+        overlay._claim(object())
+    assert victim.read_text() == "theirs"

@@ -48,6 +48,13 @@ def test_bitstream_is_for_boards_that_load_one() -> None:
         open_backend(Board(name="emu", bitstream=Path("x.bit")))
 
 
+@pytest.mark.parametrize("name", ["link:board.local", "link:/dev/ttyUSB0"])
+def test_bitstream_of_a_board_at_a_link_is_its_agents(name: str) -> None:
+    """Told before anything is asked of the agent."""
+    with pytest.raises(ConfigError, match=r"axft-hw serve --board pynq --bitstream F"):
+        open_backend(Board(name=name, bitstream=Path("x.bit")))
+
+
 def test_unknown_board_is_named() -> None:
     """With the near name."""
     with pytest.raises(BackendError, match=r"unknown board 'emo' \(did you mean emu\?\); allowed: emu"):
