@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -23,6 +24,10 @@ _MAX_PARTIALS, _MAX_PIECES = 8, 64
 
 #: How the names of files end that are not whole.
 _NEW = ".new"
+#: Where blobs are in the directory of a cache, which may hold files of others, and what they are called there.
+_PLACE = "axft-blobs"
+_BLOB = re.compile(r"[0-9a-f]{64}")
+_PARTIAL = re.compile(rf"[0-9a-f]{{64}}{re.escape(_NEW)}")
 
 
 @dataclass(slots=True)
@@ -64,28 +69,41 @@ class BlobStore:
     Parameters
     ----------
     directory : Path
-        Made if it is not there; what is in it from earlier runs is used.
+        Made if it is not there. Blobs are in a directory of their own in it; what is there from earlier runs is used,
+        once its digest was found right.
     limit_bytes : int
         What the blobs may take together; those used longest ago go first.
     """
 
     def __init__(self, directory: Path, limit_bytes: int) -> None:
-        self._directory = directory
+        self._directory = directory / _PLACE
         self._limit_bytes = limit_bytes
         self._partials: OrderedDict[bytes, _Partial] = OrderedDict()
+        # Blobs that this process has written, or read and found right.
+        self._right: set[bytes] = set()
         self.pinned: frozenset[bytes] = frozenset()
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for leftover in directory.glob(f"*{_NEW}"):
-                leftover.unlink()
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for leftover in list(self._directory.iterdir()):
+                if _PARTIAL.fullmatch(leftover.name):
+                    leftover.unlink()
         except OSError as error:
             raise BackendError(f"the cache {directory} cannot be used: {error.strerror}") from None
 
     def path(self, digest: bytes) -> Path | None:
-        """Return the file of a blob, or None if it is not here."""
+        """Return the file of a blob, or None if it is not here.
+
+        A file of an earlier run is read before its first use: after a power cut its name says nothing.
+        """
         path = self._directory / digest.hex()
         try:
             os.utime(path)
+            if digest not in self._right:
+                if _digest_of_file(path) != digest:
+                    _log.warning("blob %s dropped: its file is damaged", path.name[:8])
+                    path.unlink()
+                    return None
+                self._right.add(digest)
         except OSError:
             return None
         return path
@@ -126,15 +144,18 @@ class BlobStore:
 
     def _finish(self, digest: bytes, partial: _Partial) -> None:
         """Keep a blob that is whole, if it is what its name says."""
-        state = hashlib.sha256()
-        with partial.path.open("rb") as file:
-            while piece := file.read(1 << 20):
-                state.update(piece)
-        if state.digest() != digest:
+        if _digest_of_file(partial.path) != digest:
             partial.path.unlink()
             raise BackendError(f"what was uploaded as {digest.hex()[:8]} has another digest; upload it again")
         self._make_room(partial.size)
-        partial.path.replace(self._directory / digest.hex())
+        self._settle(partial.path, digest)
+
+    def _settle(self, path: Path, digest: bytes) -> None:
+        """Give a whole file its name, in this order also on the disk."""
+        _sync(path)
+        path.replace(self._directory / digest.hex())
+        _sync(self._directory)
+        self._right.add(digest)
 
     def keep(self, data: bytes) -> None:
         """Take a blob that was made here, if there is room."""
@@ -143,7 +164,7 @@ class BlobStore:
         try:
             self._make_room(len(data))
             temporary.write_bytes(data)
-            temporary.replace(self._directory / digest.hex())
+            self._settle(temporary, digest)
         except OSError as error:
             _log.warning("the cache %s cannot be written: %s", self._directory, error.strerror)
 
@@ -151,13 +172,32 @@ class BlobStore:
         files = sorted(
             (path.stat().st_mtime_ns, path.stat().st_size, path)
             for path in self._directory.iterdir()
-            if len(path.name) == 64 and path.is_file()
+            if _BLOB.fullmatch(path.name) and path.is_file()
         )
         total = size + sum(each[1] for each in files)
         for _, length, path in files:
             if total <= self._limit_bytes:
                 return
-            if bytes.fromhex(path.name) not in self.pinned:
+            digest = bytes.fromhex(path.name)
+            if digest not in self.pinned:
                 path.unlink(missing_ok=True)
+                self._right.discard(digest)
                 total -= length
                 _log.info("blob %s dropped: the cache is full", path.name[:8])
+
+
+def _digest_of_file(path: Path) -> bytes:
+    state = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            state.update(piece)
+    return state.digest()
+
+
+def _sync(path: Path) -> None:
+    """Have what a file or a directory holds on the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

@@ -23,8 +23,8 @@ _log = logging.getLogger(__name__)
 
 #: What a chunk of faults should take, in seconds, and how many faults it may have.
 _CHUNK_S, _MAX_CHUNK = 1.0, 64
-#: Seconds between the starts of two workers in a row.
-_PAUSE_S = 0.2
+#: Seconds between the starts of two workers in a row: with a job in hand, and at most if nobody waits for them.
+_PAUSE_S, _IDLE_PAUSE_S = 0.2, 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +91,7 @@ class Foreman:
         self._keep = keep
         self._worker: Worker | None = None
         self._started = 0.0
+        self._pause_s = _PAUSE_S
         self._fresh = True
         # What the worker is at: a job or none, whether it is loaded, and the parts in hand.
         self._job: Job | None = None
@@ -118,8 +119,9 @@ class Foreman:
     def take(self, job: Job) -> None:
         """Turn to another job; what the worker has in hand for the one before is finished, and dropped."""
         self._job = job
+        self._pause_s = _PAUSE_S
         if self._trouble is not None:
-            self._trouble.part, self._trouble.decided = -1, False
+            self._trouble.part, self._trouble.decided, self._trouble.restarts = -1, False, 0
 
     def stop(self) -> None:
         """Let the worker go."""
@@ -132,13 +134,18 @@ class Foreman:
         moved = self._listen()
         now = time.monotonic()
         if self._worker is None:
-            if self._rebooted_at is None and self._reboot_at is None and now - self._started >= _PAUSE_S:
+            if self._rebooted_at is None and self._reboot_at is None and now - self._started >= self._pause_s:
                 self._start()
             else:
                 self._reboot(now)
         elif self._busy_with is None:
             moved = self._next_step() or moved
         return moved
+
+    @property
+    def _is_wanted(self) -> bool:
+        """Whether a job is not over yet."""
+        return self._job is not None and self._job.state is not State.OVER
 
     def _start(self) -> None:
         self._started = time.monotonic()
@@ -164,7 +171,7 @@ class Foreman:
         if now - worker.heard > self._settings.beat_s:
             self._failed("crash", f"no sign of life of the worker for {self._settings.beat_s:.0f} s")
         elif self._busy_with is not None and now - worker.moved > self._settings.patience_s:
-            self._failed("hang", f"no progress of the worker for {self._settings.patience_s:.0f} s")
+            self._failed("hang", f"no progress of the worker for {self._settings.patience_s:.0f} s (--patience)")
         else:
             return moved
         return True
@@ -192,8 +199,11 @@ class Foreman:
     def _done(self, job: Job | None, current: bool) -> None:
         self._busy_with, self._in_hand = None, []
         if self._loading:
-            self._fresh, self._loaded = False, job
-            self._clean(job if current else None)
+            self._loaded = job
+            if self._fresh and job is not None and job.needs.evaluates:
+                # There was a golden run, and it was clean.
+                self._fresh = False
+                self._clean(job if current else None)
             if current and job is not None:
                 job.state = State.RUNNING
             return
@@ -240,6 +250,8 @@ class Foreman:
         self.stop()
         self._busy_with, self._loaded, self._in_hand = None, None, []
         _log.warning("%s: %s", end, cause)
+        if not self._is_wanted:
+            self._pause_s = min(_IDLE_PAUSE_S, 2 * self._pause_s)
         if self._trouble is not None and (loading or job is None):
             self._trouble.restarts += 1
             if self._trouble.restarts >= self._settings.restarts:
@@ -252,9 +264,13 @@ class Foreman:
                 job.failures[part].append(Failure(end, "worker", cause))
                 attempt, decided = len(job.failures[part]), is_repeat(job.failures[part])
             job.alone.update(parts)
+            if decided and not job.needs.evaluates:
+                times = "twice" if attempt == 2 else f"{attempt} times"
+                job.fail("BackendError", f"the worker process died {times}: {cause}")
+                part, decided = -1, False
         elif self._job is not None and self._job.state in (State.RUNNING, State.LOADING):
             part = self._job.following
-        if job is not None:
+        if job is not None and job.state is not State.OVER:
             job.state = State.LOADING
         self._trouble = _Trouble(Failure(end, "worker", cause), part, time.perf_counter(), utc_now(), decided, attempt)
 
@@ -277,7 +293,10 @@ class Foreman:
     def _give_up(self, cause: str) -> None:
         """No worker is clean any more: reboot, or say so."""
         restarts = self._settings.restarts
-        if self._settings.reboot_command and self._job is not None:
+        if self._job is None or not self._is_wanted:
+            _log.error("the board did not come back: %s; trying again for whoever wants it", cause)
+            return
+        if self._settings.reboot_command:
             self._job.state = State.REBOOTING
             # Long enough for a client to hear of it.
             self._reboot_at = time.monotonic() + 2.0

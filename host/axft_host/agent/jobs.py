@@ -23,10 +23,21 @@ MAX_OUTPUT = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What the supervisor has to know of a task: how many parts it has, and the blobs that it needs."""
+    """What the supervisor has to know of a task.
+
+    Members
+    -------
+    parts : int
+        How many it has.
+    blobs : tuple of bytes
+        Digests of those that it needs.
+    evaluates : bool
+        Whether its parts are faults, which have outcomes and golden runs; a GEMM or a question has neither.
+    """
 
     parts: int
     blobs: tuple[bytes, ...]
+    evaluates: bool = True
 
     @classmethod
     def of(cls, path: Path) -> Needs:
@@ -39,7 +50,8 @@ class Needs:
         """
         data = path.read_bytes()
         task = json_from_bytes(data) if len(data) <= MAX_TASK else None
-        parts, blobs = (task.get("parts"), task.get("blobs")) if isinstance(task, dict) else (None, None)
+        task = task if isinstance(task, dict) else {}
+        parts, blobs = task.get("parts"), task.get("blobs")
         if type(parts) is not int or not 0 <= parts <= _MAX_PARTS:
             raise LinkError(f"parts of a task must be between 0 and {_MAX_PARTS}, not {parts!r}")
         if not isinstance(blobs, list) or len(blobs) > _MAX_BLOBS:
@@ -50,7 +62,7 @@ class Needs:
             named = (b"",)
         if any(len(each) != 32 for each in named):
             raise LinkError("blobs of a task must be named by their SHA-256")
-        return cls(parts, named)
+        return cls(parts, named, task.get("kind", "evaluate") == "evaluate")
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import socket
 import time
@@ -20,6 +21,8 @@ _log = logging.getLogger(__name__)
 _CHUNK = 1 << 16
 #: Bytes that wait to be sent to a peer that does not read; frames beyond are dropped, and asked for again.
 _MAX_WAITING = 256 << 10
+#: What accepting says that will say the same again at once.
+_NO_MEANS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class PeerGoneError(Exception):
@@ -35,8 +38,8 @@ class Peer(ABC):
     def __init__(self, name: str) -> None:
         self.name = name
         self.decoder = FrameDecoder()
+        #: When it was last that of the open session, or came.
         self.since = time.monotonic()
-        self.session: bytes | None = None
         self._waiting = bytearray()
 
     @abstractmethod
@@ -148,7 +151,7 @@ class SerialPeer(Peer):
 
     def _write(self, data: bytes) -> int:
         try:
-            return self._transport.write(data)
+            return self._transport.write_now(data)
         except LinkError:
             self._waiting.clear()
             return 0
@@ -200,12 +203,24 @@ class Listener:
         return self._socket.fileno()
 
     def accept(self) -> TcpPeer | None:
-        """Return a new connection, if there is one."""
+        """Return a new connection, if there is one.
+
+        Raises
+        ------
+        OSError
+            If there are not the means for one: no file descriptors, no memory.
+        """
         try:
             connection, where = self._socket.accept()
-        except OSError:
+        except OSError as error:
+            if error.errno in _NO_MEANS:
+                raise
             return None
-        return TcpPeer(connection, f"{where[0]}:{where[1]}")
+        try:
+            return TcpPeer(connection, f"{where[0]}:{where[1]}")
+        except OSError:
+            connection.close()  # it has gone in the meantime
+            return None
 
     def close(self) -> None:
         """Accept no more."""

@@ -76,7 +76,6 @@ class Sessions:
         if key is not None and not frame.is_from(key):
             return Refused(reason="damaged", text="the tag is not that of this session")
         current.heard, current.peer, current.gone = now, peer, False
-        peer.session = current.session
         return None
 
     def key(self, session: bytes) -> bytes | None:
@@ -100,6 +99,15 @@ class Sessions:
         """Note that a connection is closed."""
         if self._current is not None and self._current.peer is peer:
             self._current.gone = True
+
+    @property
+    def holder(self) -> Peer | None:
+        """The connection on which the client of the open session was heard last."""
+        return None if self._current is None else self._current.peer
+
+    def session_of(self, peer: Peer) -> bytes | None:
+        """Return the open session if this is its connection."""
+        return self._current.session if self._current is not None and self._current.peer is peer else None
 
     @property
     def is_open(self) -> bool:
@@ -149,7 +157,6 @@ class Sessions:
                 return Busy(silent_ms=int(1000 * (now - current.heard)), lease_ms=int(1000 * lease_s))
         del self._greeted[nonce]
         greeted.heard, greeted.peer = now, peer
-        peer.session = greeted.session
         self._current = greeted
         _log.info("%s: session %s", peer.name, greeted.session.hex())
         return self._welcome(greeted)

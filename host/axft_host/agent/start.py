@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +27,9 @@ __all__ = ["DEFAULT_PORT", "Agent", "AgentOptions", "start"]
 
 #: TCP port of an agent, if nothing else is said: one that no service has, and that systems do not give to clients.
 DEFAULT_PORT = 27182
+
+#: What the name of a temporary directory begins with; the number of the process follows.
+_TEMPORARY = "axft-agent-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +99,8 @@ def start(options: AgentOptions) -> Iterator[Agent]:
     hosts = [_host(text) for text in options.listen or (() if options.serial else (f"127.0.0.1:{DEFAULT_PORT}",))]
     ports = [_serial(text) for text in options.serial]
     listeners: list[Listener] = []
-    with tempfile.TemporaryDirectory(prefix="axft-agent-") as temporary:
+    _remove_stale()
+    with tempfile.TemporaryDirectory(prefix=f"{_TEMPORARY}{os.getpid()}-") as temporary:
         try:
             for host, port in hosts:
                 listeners.append(Listener(host, port, has_secret=secret is not None))
@@ -120,6 +126,27 @@ def start(options: AgentOptions) -> Iterator[Agent]:
                 listener.close()
             raise
         yield Agent(supervisor, [str(each) for each in (*(listener.address for listener in listeners), *ports)])
+
+
+def _remove_stale() -> None:
+    """Remove the directories of agents of this user that were killed."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*"):
+        number, dash, _ = path.name.removeprefix(_TEMPORARY).partition("-")
+        if not dash or not number.isdecimal() or path.is_symlink():
+            continue
+        with suppress(OSError):
+            if path.stat().st_uid == os.getuid() and not _lives(int(number)):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _lives(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _host(text: str) -> tuple[str, int]:

@@ -22,6 +22,7 @@ from axft_host.link.errors import LinkError
 from axft_host.link.framing import VERSION, Frame
 from axft_host.link.messages import (
     MAX_BODY,
+    Auth,
     Blob,
     BlobState,
     Bye,
@@ -49,7 +50,7 @@ _MAX_PEERS, _ANONYMOUS_S, _ANONYMOUS_BYTES = 16, 20.0, 1 << 20
 _MAX_HELD = 16
 #: Seconds between looks at what does not announce itself.
 _TICK_S = 0.1
-#: Seconds between attempts to open a serial port that failed.
+#: Seconds between attempts to open a serial port that failed, or to accept when that failed.
 _REOPEN_S = 1.0
 
 
@@ -111,6 +112,7 @@ class Supervisor:
         self._listeners = list(listeners)
         self._peers: list[Peer] = [SerialPeer(address) for address in serial]
         self._reopen: list[tuple[float, LinkAddress]] = []
+        self._paused: list[tuple[float, Listener]] = []
         self._held: list[_Held] = []
         self._listened: tuple[object, int] = (None, -1)
         self.stopping = False
@@ -146,10 +148,7 @@ class Supervisor:
             if isinstance(source, Listener):
                 self._accept(source)
             elif isinstance(source, Peer):
-                if events & selectors.EVENT_WRITE:
-                    source.flush()
-                if events & selectors.EVENT_READ:
-                    self._receive(source)
+                self._serve(source, events)
         self._work()
         self._answer_held()
         self._tidy()
@@ -169,13 +168,33 @@ class Supervisor:
                 self._selector.unregister(self._listened[1])
             self._listened = link, -1 if link is None else self._selector.register(link, selectors.EVENT_READ).fd
 
+    def _serve(self, peer: Peer, events: int) -> None:
+        """Send to a peer and hear it, unless it was dropped since it was seen ready; what goes wrong costs it alone."""
+        if peer not in self._peers:
+            return
+        try:
+            if events & selectors.EVENT_WRITE:
+                peer.flush()
+            if events & selectors.EVENT_READ:
+                self._receive(peer)
+        except Exception:
+            _log.exception("%s: dropped", peer.name)
+            self._drop(peer)
+
     def _accept(self, listener: Listener) -> None:
-        peer = listener.accept()
+        try:
+            peer = listener.accept()
+        except OSError as error:
+            # No file descriptors, or no memory. The connection still waits: without a pause this would come at once.
+            _log.warning("cannot accept: %s", error.strerror)
+            self._selector.unregister(listener)
+            self._paused.append((time.monotonic() + _REOPEN_S, listener))
+            return
         if peer is None:
             return
         if len(self._peers) >= _MAX_PEERS:
-            # One that has not said who it is goes first.
-            anonymous = [each for each in self._peers if each.session is None and each.tells_its_end]
+            # One that drives no board goes first.
+            anonymous = [each for each in self._peers if self._is_anonymous(each)]
             if not anonymous:
                 peer.close()
                 return
@@ -183,9 +202,16 @@ class Supervisor:
         self._peers.append(peer)
         self._selector.register(peer, selectors.EVENT_READ)
 
+    def _is_anonymous(self, peer: Peer) -> bool:
+        """Whether a connection is not, or not any more, that of the open session."""
+        return peer.tells_its_end and self._sessions.holder is not peer
+
     def _drop(self, peer: Peer) -> None:
-        self._selector.unregister(peer)
+        """Let a connection go; nothing happens if it is gone already."""
+        if peer not in self._peers:
+            return
         self._peers.remove(peer)
+        self._selector.unregister(peer)
         self._held = [held for held in self._held if held.peer is not peer]
         self._sessions.disconnected(peer)
         peer.close()
@@ -202,8 +228,9 @@ class Supervisor:
             return
         for frame in frames:
             self._take(peer, frame)
-        if peer.decoder.damaged > damaged and peer.session is not None:
-            self._send(peer, Frame(session=peer.session, sequence=0, payload=b""), Refused(reason="damaged", text=""))
+        session = self._sessions.session_of(peer)
+        if peer.decoder.damaged > damaged and session is not None:
+            self._send(peer, Frame(session=session, sequence=0, payload=b""), Refused(reason="damaged", text=""))
 
     def _take(self, peer: Peer, frame: Frame) -> None:
         if frame.answer:
@@ -217,7 +244,12 @@ class Supervisor:
         except MessageError as error:
             _log.debug("%s: a message that is none: %s", peer.name, error)
             return
+        before = self._sessions.holder
         answer = self._sessions.take(peer, frame, message)
+        replaced = isinstance(message, Auth) and self._sessions.holder is not before
+        if replaced and before is not None and before.tells_its_end:
+            # Its client has come back on this connection; that one may never say that it has ended.
+            self._drop(before)
         if answer is None:
             answer = self._answer(peer, frame, message)
         if answer is not None:
@@ -323,13 +355,17 @@ class Supervisor:
         """Drop who says nothing that can be understood; see who must be told more; open ports again."""
         now = time.monotonic()
         for peer in list(self._peers):
-            anonymous = peer.tells_its_end and peer.session is None
-            if anonymous and (now - peer.since > _ANONYMOUS_S or peer.decoder.garbage_bytes > _ANONYMOUS_BYTES):
+            if not self._is_anonymous(peer):
+                peer.since = now
+            elif now - peer.since > _ANONYMOUS_S or peer.decoder.garbage_bytes > _ANONYMOUS_BYTES:
                 self._drop(peer)
                 continue
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.blocked else 0)
             if self._selector.get_key(peer).events != events:
                 self._selector.modify(peer, events)
+        for paused in [paused for paused in self._paused if now >= paused[0]]:
+            self._paused.remove(paused)
+            self._selector.register(paused[1], selectors.EVENT_READ)
         for entry in [entry for entry in self._reopen if now >= entry[0]]:
             self._reopen.remove(entry)
             try:

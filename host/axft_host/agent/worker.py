@@ -1,7 +1,8 @@
 """The worker: a process that alone touches the fabric, and what the supervisor has of it.
 
-Both talk over a pipe: one line of JSON, then bytes. The worker says every second that it lives, and how much it has
-done, so that one which is stuck can be told from one that is slow.
+Both talk over a pipe: one line of JSON, then bytes; on the way to the supervisor behind their length, so that it can
+take what is there of a message whose rest may never come. The worker says every second that it lives, and how much it
+has done, so that one which is stuck can be told from one that is slow.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import struct
 import sys
 import threading
 import time
@@ -35,6 +37,9 @@ _log = logging.getLogger(__name__)
 
 #: Seconds between signs of life.
 BEAT_S = 1.0
+
+_LENGTH = struct.Struct("<Q")
+_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +72,50 @@ class WorkerGoneError(Exception):
     """The process has ended."""
 
 
+class Inbox:
+    """Takes messages from a pipe, without ever waiting for one.
+
+    Parameters
+    ----------
+    number : int
+        The file descriptor; made non-blocking.
+    """
+
+    def __init__(self, number: int) -> None:
+        os.set_blocking(number, False)
+        self._number = number
+        self._data = bytearray()
+
+    def read(self) -> bool:
+        """Take some bytes that are there; return whether there were any.
+
+        Raises
+        ------
+        EOFError
+            If no more can come.
+        OSError
+            If the pipe is broken.
+        """
+        try:
+            data = os.read(self._number, _CHUNK)
+        except BlockingIOError:
+            return False
+        if not data:
+            raise EOFError
+        self._data += data
+        return True
+
+    def messages(self) -> Iterator[bytes]:
+        """Yield messages that are whole."""
+        while len(self._data) >= _LENGTH.size:
+            end = _LENGTH.size + _LENGTH.unpack_from(self._data)[0]
+            if len(self._data) < end:
+                return
+            message = bytes(self._data[_LENGTH.size : end])
+            del self._data[:end]
+            yield message
+
+
 class Worker:
     """A worker process, seen from the supervisor."""
 
@@ -80,6 +129,7 @@ class Worker:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
+        self._inbox = Inbox(self.link.fileno())
         self.heard = self.moved = time.monotonic()
         #: Whether it has said anything yet: importing takes its time.
         self.ready = False
@@ -105,18 +155,19 @@ class Worker:
             If it has ended.
         """
         try:
-            while self.link.poll():
-                head, _, body = self.link.recv_bytes().partition(b"\n")
-                values = json.loads(head)
+            while self._inbox.read():
                 self.heard = time.monotonic()
-                word = values.pop("word")
-                if not self.ready:
-                    self.ready, self.moved = True, self.heard
-                if word not in ("beat", "ready"):
-                    self.moved = self.heard
-                    yield Report(word, values, body)
-                elif word == "beat" and values["done"] != self._done:
-                    self._done, self.moved = values["done"], self.heard
+                for message in self._inbox.messages():
+                    head, _, body = message.partition(b"\n")
+                    values = json.loads(head)
+                    word = values.pop("word")
+                    if not self.ready:
+                        self.ready, self.moved = True, self.heard
+                    if word not in ("beat", "ready"):
+                        self.moved = self.heard
+                        yield Report(word, values, body)
+                    elif word == "beat" and values["done"] != self._done:
+                        self._done, self.moved = values["done"], self.heard
         except (EOFError, OSError):
             self._process.join(1.0)
             code = self._process.exitcode
@@ -145,7 +196,10 @@ class _Voice:
     def say(self, word: str, body: bytes = b"", **values: Any) -> None:
         try:
             with self._lock:
-                self._link.send_bytes(_packed(word, values, body))
+                message = _packed(word, values, body)
+                rest = memoryview(_LENGTH.pack(len(message)) + message)
+                while rest:
+                    rest = rest[os.write(self._link.fileno(), rest) :]
         except OSError:
             os._exit(1)
 

@@ -43,7 +43,8 @@ __all__ = ["command"]
 @click.option(
     "--reboot-command",
     metavar="CMD",
-    help="What to run when no worker process brings the board back, such as 'systemctl reboot'; nothing if not given.",
+    help="What to run when no worker process brings the board back for a job, such as 'systemctl reboot'; nothing if not "
+    "given.",
 )
 @click.option(
     "--patience",
@@ -56,7 +57,8 @@ __all__ = ["command"]
     "--cache",
     type=PATH,
     metavar="DIR",
-    help="Where uploaded networks and images are kept, also for the next start; a temporary directory if not given.",
+    help="Where uploaded networks and images are kept, in axft-blobs there, also for the next start; a temporary "
+    "directory if not given.",
 )
 @click.option("--cache-limit", type=INT, default=512, show_default=True, help="How large the cache may become, in MiB.")
 @click.option("-v", "--verbose", count=True, help="Log sessions and workers; twice: everything.")

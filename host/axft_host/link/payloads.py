@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from axft_host.device.recovery import Recovery
 from axft_host.link.errors import LinkError
 from axft_host.nn.network import Network
+from axft_spec.errors import BackendError
 
 __all__ = [
     "MAX_BLOB",
@@ -133,6 +134,8 @@ def pixels_from_bytes(data: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     LinkError
         If they have another size.
     """
+    if any(length < 0 for length in shape):
+        raise LinkError(f"images cannot have the shape {shape}")
     size = int(np.prod(shape, dtype=object))
     pixels = _inflated(data, size) if size <= _MAX_NETWORK else b""
     if len(pixels) != size:
@@ -301,7 +304,10 @@ class Result:
             raise LinkError("a result is cut short")
         end, length = data[0], int.from_bytes(data[1:3], "little")
         said, packed = data[3 : 3 + length], data[3 + length :]
-        recoveries = tuple(Recovery.from_json(each) for each in json_from_bytes(said)) if said else ()
+        try:
+            recoveries = tuple(Recovery.from_json(each) for each in json_from_bytes(said)) if said else ()
+        except (BackendError, TypeError) as error:
+            raise LinkError(f"the recoveries of a result are none: {error}") from None
         accumulators = np.zeros_like(golden) if end else golden.copy()
         activated = np.zeros(images, dtype=np.int64)
         if packed and not end:

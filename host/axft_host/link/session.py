@@ -133,8 +133,9 @@ class Session:
                 f"the agent at {self._transport.address} needs the secret that it was started with; put it into a file "
                 f"and name that with $AXFT_LINK_SECRET_FILE"
             )
-        if secret is not None and not challenge.needs_secret and not self._transport.address.is_near:
-            # Whoever answers there may do so without the secret: it is not the agent that the secret was made for.
+        if secret is not None and not challenge.needs_secret:
+            # Whoever answers there may do so without the secret: it is not the agent that the secret was made for,
+            # also on this machine, where an agent of another user or a tunnel may have the port.
             raise LinkRefusedError(
                 f"the agent at {self._transport.address} does not ask for the secret; unset $AXFT_LINK_SECRET_FILE if "
                 f"it was started without one"

@@ -63,11 +63,6 @@ class LinkAddress:
                 return cls(device=parts.path, baud=check_int("baud", int(bauds[0]), 50, 10_000_000))
         raise form
 
-    @property
-    def is_near(self) -> bool:
-        """Whether nobody can stand between the ends: a cable, or this machine itself."""
-        return not self.host or is_loopback(self.host)
-
     def __str__(self) -> str:
         if self.host:
             host = f"[{self.host}]" if ":" in self.host else self.host
@@ -122,10 +117,22 @@ class Transport:
             raise LinkLostError(f"link {self.address}: {_plain(error)}") from None
 
     def write(self, data: bytes) -> int:
-        """Send bytes, as many as there is room for if the write timeout is 0; return how many. See `read`."""
+        """Send bytes, which takes no longer than the write timeout; return how many. See `read`."""
         try:
             return int(self._port.write(data) or 0)
         except (OSError, ValueError) as error:
+            raise LinkLostError(f"link {self.address}: {_plain(error)}") from None
+
+    def write_now(self, data: bytes) -> int:
+        """Send bytes to a serial port, as many as there is room for; return how many. See `read`.
+
+        pyserial tries again, without end, while there is no room.
+        """
+        try:
+            return os.write(self.fileno(), data)
+        except BlockingIOError:
+            return 0
+        except (OSError, ValueError, TypeError) as error:
             raise LinkLostError(f"link {self.address}: {_plain(error)}") from None
 
     def close(self) -> None:

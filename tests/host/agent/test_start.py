@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -75,3 +78,21 @@ def test_options_that_cannot_be_met_are_told(options: dict[str, object], message
 def test_loopback_is_told_from_the_network(host: str, near: bool) -> None:
     """By its number, not by what a name service says."""
     assert is_loopback(host) is near
+
+
+def test_directories_of_agents_that_were_killed_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of agents that run stay, and so does what is none."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    stale = tmp_path / f"axft-agent-{ended.pid}-abc"
+    kept = [tmp_path / name for name in (f"axft-agent-{os.getpid()}-abc", "axft-agent-notes", "axft-agent-1-x")]
+    for path in (stale, *kept):
+        (path / "axft-blobs").mkdir(parents=True)
+    with start(AgentOptions(board="emu", listen=("127.0.0.1:0",))) as agent:
+        assert not stale.exists()
+        assert all(path.is_dir() for path in kept)
+        mine = [path.name for path in tmp_path.iterdir() if path not in kept]
+        assert len(mine) == 1 and mine[0].startswith(f"axft-agent-{os.getpid()}-")
+        agent.supervisor.stopping = True
+        agent.supervisor.run()

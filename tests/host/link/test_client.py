@@ -161,3 +161,11 @@ def test_process_has_one_client_of_an_address(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("AXFT_POWER_COMMAND", "switch 'outlet")
     with pytest.raises(ConfigError, match=r"\$AXFT_POWER_COMMAND must be a command, not one with No closing"):
         client_for("/dev/ttyY")
+
+
+def test_secret_that_is_not_asked_for_is_refused_on_this_machine_too() -> None:
+    """Whoever has the port need not be the agent that the secret was made for."""
+    settings = LinkSettings(first_s=1.5, silence_s=1.0, secret=b"s" * 16)
+    with server(answering(challenge)) as address:
+        said = refusal(address, LinkRefusedError, settings)
+    assert "does not ask for the secret; unset $AXFT_LINK_SECRET_FILE if it was started without one" in said

@@ -173,3 +173,18 @@ def test_same_network_is_the_same_blob() -> None:
     """Or it would be uploaded again and again."""
     network, _ = load_network_file("lenet5", find_preset("8P").config)
     assert network_to_bytes(network) == network_to_bytes(network)
+
+
+@pytest.mark.parametrize("shape", [(-1, 1), (-2, -2), (0, -1)])
+def test_images_of_negative_size_are_refused(shape: tuple[int, ...]) -> None:
+    """Before anything is unpacked: no limit would hold it."""
+    with pytest.raises(LinkError, match="images cannot have the shape"):
+        pixels_from_bytes(zlib.compress(bytes(100)), shape)
+
+
+@pytest.mark.parametrize("said", [5, None, True, "x", [1], [{"rung": 1}], {"a": 1}], ids=str)
+def test_recoveries_of_a_result_that_are_none_are_told(said: object) -> None:
+    """Whatever JSON they are."""
+    packed = json_to_bytes(said)
+    with pytest.raises(LinkError, match="the recoveries of a result are none"):
+        Result.decode(b"\0" + len(packed).to_bytes(2, "little") + packed, np.zeros((1, 2), dtype=np.int64))
