@@ -149,5 +149,5 @@ def test_handle_of_an_overlay_that_was_replaced_says_so(device: Any, block: Any)
     ones = np.ones((4, 4), dtype=int)
     block.gemm(ones, ones)
     device.mishaps.words[register("CONFIG_HASH").offset] = 0x12345678
-    with pytest.raises(BackendError, match="another overlay has been loaded: .* is 0x12345678, not 0x"):
+    with pytest.raises(BackendError, match=r"another overlay has been loaded: .* is 0x12345678, not 0x"):
         block.gemm(ones, ones)

@@ -178,8 +178,8 @@ def _bitstreams_in(directory: Path, damaged: list[str]) -> Iterator[BitstreamFil
 def find_bitstream(config: ArrayConfig, physical: tuple[int, int] | None, sites: Sequence[Site]) -> BitstreamFiles:
     """Return the bitstream for a configuration.
 
-    Of the first directory that has any, the one with most of the sites that are needed, then one with an array as large as the
-    logical one, then the largest.
+    Of the first directory that has any, the one with most of the sites that are needed, then one with an array as large
+    as the logical one, then the largest.
 
     Parameters
     ----------

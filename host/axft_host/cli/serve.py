@@ -43,8 +43,8 @@ __all__ = ["command"]
 @click.option(
     "--reboot-command",
     metavar="CMD",
-    help="What to run when no worker process brings the board back for a job, such as 'systemctl reboot'; nothing if not "
-    "given.",
+    help="What to run when no worker process brings the board back for a job, such as 'systemctl reboot'; nothing if "
+    "not given.",
 )
 @click.option(
     "--patience",
