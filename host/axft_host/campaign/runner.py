@@ -140,10 +140,19 @@ class _Run:
 
 
 def _prepare(plan: Plan) -> _Run:
-    """Run the golden run, and find what is masked with certainty."""
+    """Open the backend, run the golden run, and find what is masked with certainty."""
+    backend = open_backend(plan.board)
+    try:
+        return _prepared(plan, backend)
+    except BaseException:
+        # Nobody else can use a board that stays open.
+        backend.close()
+        raise
+
+
+def _prepared(plan: Plan, backend: Backend) -> _Run:
     workload, faults, watch = plan.prepared.workload, plan.faults, _Stopwatch()
     with watch.running():
-        backend = open_backend(plan.board)
         golden_run = backend.evaluate(workload, [None])[0]
         accumulators = golden_run.accumulators
         masking = CertainMasking(workload)
