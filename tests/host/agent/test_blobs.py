@@ -127,6 +127,8 @@ def test_files_are_read_once_in_a_process(tmp_path: Path, monkeypatch: pytest.Mo
     assert store.path(digest) is None
     assert store.path(blob(2, 120)[0]) is not None
     assert len(read) == 1
+    (tmp_path / "axft-blobs" / digest.hex()).write_bytes(b"from elsewhere")
+    assert store.path(digest) is None
 
 
 def test_blob_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,7 +144,9 @@ def test_agent_without_a_job_reboots_nothing(
     assert 5 < len(FakeWorker.made) < 15
     assert (foreman._reboot_at, foreman._rebooted_at, over.state) == (None, None, State.OVER)
     job = job_of(tmp_path, "evaluate", b"job-0002")
+    assert foreman._pause_s == 0.3
     foreman.take(job)
+    assert foreman._pause_s == 0.005
     until(foreman, lambda: job.state is State.REBOOTING)
     until(foreman, rebooted.exists)
 

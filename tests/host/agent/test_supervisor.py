@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import pty
+import selectors
 import socket
 import threading
 import time
@@ -98,6 +99,22 @@ def test_dropping_twice_is_dropping_once(supervisor: Supervisor, connections: li
     supervisor._drop(peer)
     supervisor._drop(peer)
     assert supervisor._peers == []
+
+
+def test_peer_that_was_dropped_is_not_heard(
+    supervisor: Supervisor, connections: list[socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it was seen ready before."""
+    connections.append(connect(supervisor))
+    supervisor._round()
+    (peer,) = supervisor._peers
+    heard = list[bool]()
+    monkeypatch.setattr(peer, "receive", lambda: heard.append(True) or [])
+    supervisor._serve(peer, selectors.EVENT_READ)
+    assert heard == [True]
+    supervisor._drop(peer)
+    supervisor._serve(peer, selectors.EVENT_READ | selectors.EVENT_WRITE)
+    assert heard == [True]
 
 
 def test_failure_over_one_peer_costs_one_connection(
