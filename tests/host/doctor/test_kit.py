@@ -51,7 +51,7 @@ def test_unit_starts_the_agent_with_options_that_there_are() -> None:
     check_line(words[:-1])
 
 
-@pytest.mark.parametrize("name", ["axft-hw.service", "axft-hw-serial.conf", "axft-hw.default"])
+@pytest.mark.parametrize("name", ["axft-hw.service", "axft-hw.default"])
 def test_options_of_the_units_are_those_of_serve(name: str) -> None:
     """Also where they are commented out."""
     text = UNITS.joinpath(name).read_text(encoding="utf-8")
@@ -64,6 +64,17 @@ def test_options_of_the_units_are_those_of_serve(name: str) -> None:
 def test_serial_unit_takes_the_login_away() -> None:
     """Two readers of one port would share its bytes."""
     assert unit("axft-hw-serial.conf")["Unit"]["Conflicts"] == "serial-getty@ttyPS0.service"
+
+
+def test_serial_unit_replaces_the_whole_command() -> None:
+    """What the network's options are in /etc/default counts more than any variable that a drop-in sets."""
+    text = UNITS.joinpath("axft-hw-serial.conf").read_text(encoding="utf-8")
+    reset, command = re.findall(r"(?m)^ExecStart=(.*)$", text)
+    assert reset == ""
+    assert "AXFT_SERVE_OPTIONS" not in command
+    words = shlex.split(command)
+    assert words[0] == shlex.split(unit("axft-hw.service")["Service"]["ExecStart"])[0]
+    check_line(words)
 
 
 @pytest.mark.skipif(not GUIDE.exists(), reason="installed without its documentation")
