@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from axft_host.cli.group import Command
+from axft_host.cli.hardware import hardware_of, hardware_options, required_config_option
 from axft_host.cli.options import INT, PATH, json_option
 from axft_host.cli.output import print_json, print_notes, print_tables
 
@@ -16,12 +17,7 @@ __all__ = ["command"]
 
 
 @click.command("build", cls=Command, short_help="Build a bitstream, or estimate what one takes.")
-@click.option(
-    "--config",
-    required=True,
-    metavar="C",
-    help="Operand width and multiplier: Baseline, 8P, 2PT, 2QH, 2R5, 34P or 2TE; see `axft-hw configs`.",
-)
+@required_config_option
 @click.option(
     "--physical", required=True, metavar="RxC", help="The array that is built, rows x columns of PEs, up to 64x64."
 )
@@ -32,30 +28,7 @@ __all__ = ["command"]
     metavar="[open|estimate]",
     help="open: a bitstream for the PYNQ-Z2, by yosys and nextpnr. estimate: what the design takes, by yosys.",
 )
-@click.option(
-    "--sites",
-    default="weight",
-    show_default=True,
-    metavar="S[,S...]",
-    help="Fault sites that the hardware has, or all, or none; see `axft-hw generate`.",
-)
-@click.option(
-    "--operand-steps",
-    type=INT,
-    default=512,
-    show_default=True,
-    help="Depth of each operand buffer in steps of K, both halves together: a power of two from 16 to 512.",
-)
-@click.option(
-    "--no-counter", is_flag=True, help="Leave out what counts activations of faults; such a device runs no campaigns."
-)
-@click.option(
-    "--operand-a",
-    default="weight",
-    show_default=True,
-    metavar="[weight|activation]",
-    help="Which operand is A of the multiplier, if it treats them differently.",
-)
+@hardware_options
 @click.option(
     "--clock",
     "clock_mhz",
@@ -74,16 +47,13 @@ def command(
     config: str,
     physical: str,
     flow: str,
-    sites: str,
-    operand_steps: int,
-    no_counter: bool,
-    operand_a: str,
     clock_mhz: float,
     seed: int,
     allow_timing_failure: bool,
     work: Path | None,
     out: Path,
     as_json: bool,
+    **options: Any,
 ) -> None:
     r"""Build an accelerator for the PYNQ-Z2.
 
@@ -99,20 +69,10 @@ def command(
       axft-hw build --config 34P --physical 28x28 --flow estimate --out build/estimate
       axft-hw build --config 34P --physical 8x8 --out build/34P-8x8
     """
-    from dataclasses import replace
-
-    from axft_spec.config import find_preset, parse_array
     from axft_spec.errors import BackendError
-    from axft_spec.hardware import HardwareConfig, parse_sites
 
-    rows, cols = parse_array(physical)
-    preset = find_preset(config)
-    hardware = HardwareConfig(
-        array=replace(preset.config, rows=rows, cols=cols, operand_a=operand_a),
-        sites=parse_sites(sites),
-        operand_steps=operand_steps,
-        counter=not no_counter,
-    )
+    name, hardware = hardware_of(config, physical, **options)
+    array = hardware.array
     try:
         from axft_hw.build.flows import BuildOptions, build
     except ImportError as error:
@@ -121,14 +81,14 @@ def command(
         ) from None
 
     start = time.monotonic()
-    options = BuildOptions(flow=flow, clock_mhz=clock_mhz, seed=seed, work=work)
-    built = build(hardware, out, options, lambda line: print_notes([line]))
+    wanted = BuildOptions(flow=flow, clock_mhz=clock_mhz, seed=seed, work=work)
+    built = build(hardware, out, wanted, lambda line: print_notes([line]))
     seconds = time.monotonic() - start
     if as_json:
         print_json(
             {
-                "config": preset.name,
-                "physical": f"{rows}x{cols}",
+                "config": name,
+                "physical": f"{array.rows}x{array.cols}",
                 "directory": str(out),
                 "manifest": built.manifest.to_json(),
                 "report": built.report,
@@ -138,7 +98,7 @@ def command(
     else:
         from axft_host.reports.tables import facts_table
 
-        print_tables(facts_table(_facts(f"{preset.name}, {rows}x{cols} PEs", out, built.report, seconds)))
+        print_tables(facts_table(_facts(f"{name}, {array.rows}x{array.cols} PEs", out, built.report, seconds)))
     if built.timing_met is False and not allow_timing_failure:
         timing = built.report["timing"]
         raise BackendError(

@@ -22,6 +22,7 @@ __all__ = [
     "FLOATS",
     "INT",
     "PATH",
+    "all_of",
     "arithmetic_options",
     "bitstream_option",
     "board_option",
@@ -150,7 +151,9 @@ _mean_option = click.option(
 _std_option = click.option("--std", type=FLOATS, help="See --mean.")
 
 
-def _all_of(*options: Callable[[F], F]) -> Callable[[F], F]:
+def all_of(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Return a decorator that adds several options, in order."""
+
     def decorate(function: F) -> F:
         for option in reversed(options):
             function = option(function)
@@ -160,17 +163,17 @@ def _all_of(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 
 #: How a network becomes integers.
-arithmetic_options = _all_of(
+arithmetic_options = all_of(
     _rounding_option, _compensate_option, _operand_a_option, _calibration_option, _mean_option, _std_option
 )
 
 #: A network on an array; `workload_options_of` collects them. Commands add --images with their own default.
-workload_options = _all_of(
+workload_options = all_of(
     config_option, _array_option, _model_option, _data_option, _lowering_option, arithmetic_options
 )
 
 #: Which faults to draw; `fault_options_of` collects them.
-fault_options = _all_of(
+fault_options = all_of(
     click.option(
         "--site",
         metavar="S",

@@ -5,27 +5,24 @@ from __future__ import annotations
 import json
 import math
 import re
-import secrets
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from axft_hw.build.area import Area
 from axft_hw.build.device import PART, RESOURCES, Usage, whole_design
-from axft_hw.build.generate import check_new_directory
 from axft_hw.build.hwh import hwh
 from axft_hw.build.open_flow.bitstream import Bitstream, to_bin
 from axft_hw.build.open_flow.flow import Routed, make_bitstream, place_and_route
 from axft_hw.build.open_flow.readback import Comparison
 from axft_hw.build.open_flow.tools import find_tools
+from axft_hw.build.output import check_new_directory, own_versions, write_directory
 from axft_hw.build.synthesis import ZYNQ_NAME, module_cells, synthesise, zynq_rtlil
 from axft_hw.build.yosys import run_yosys
-from axft_spec.errors import BackendError, ConfigError, exists_message, unknown_name
+from axft_spec.errors import BackendError, ConfigError, unknown_name
 from axft_spec.hardware import HardwareConfig
 from axft_spec.manifest import FileRecord, Manifest
 from axft_spec.overlay import clock_divisors
@@ -149,7 +146,7 @@ def build(
         files={name: FileRecord.of(content) for name, content in contents.items()},
         tools=tools,
     )
-    _write(out_dir, contents, manifest)
+    write_directory(out_dir, contents, manifest)
     return Built(manifest=manifest, report=report)
 
 
@@ -265,31 +262,8 @@ def _open_report(options: BuildOptions, routed: Routed, comparison: Comparison) 
 
 def _versions() -> dict[str, str]:
     """Return the versions of what every flow uses."""
-    versions = {}
-    for package in ("axft-hw", "amaranth"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "0+uninstalled"
+    versions = own_versions()
     log, _ = run_yosys("design -reset", {})
     found = re.search(r"Yosys (\d\S*)", log)
     versions["yosys"] = found[1] if found else "unknown"
     return versions
-
-
-def _write(out_dir: Path, contents: Mapping[str, bytes], manifest: Manifest) -> None:
-    """Write a directory under another name and rename it."""
-    unfinished = out_dir.parent / f".{out_dir.name}.{secrets.token_hex(4)}"
-    try:
-        unfinished.mkdir()
-        for name, content in contents.items():
-            (unfinished / name).write_bytes(content)
-        manifest.save(unfinished)
-        unfinished.rename(out_dir)
-    except BaseException as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        if isinstance(error, OSError) and out_dir.exists():
-            raise ConfigError(exists_message(out_dir)) from None
-        if isinstance(error, OSError):
-            raise ConfigError(f"output {out_dir} cannot be written: {error.strerror}; name another one") from None
-        raise

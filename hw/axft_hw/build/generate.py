@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
-import shutil
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +14,17 @@ from amaranth.hdl import ClockDomain, Module, Signal
 
 from axft_hw.axi.signature import port_map
 from axft_hw.build.hwh import hwh
+from axft_hw.build.output import check_new_directory, own_versions, write_directory
 from axft_hw.build.verilog import rtlil_to_verilog, to_rtlil
 from axft_hw.build.yosys import yosys_command
 from axft_hw.top import Top
-from axft_spec.errors import BackendError, ConfigError, exists_message
+from axft_spec.errors import BackendError
 from axft_spec.hardware import HardwareConfig
 from axft_spec.manifest import FileRecord, Manifest
 from axft_spec.regmap import VERSION, regmap_json, regmap_markdown
 from axft_spec.scanmap import ScanMap
 
-__all__ = ["NAME", "Block", "block_ports", "check_new_directory", "generate"]
+__all__ = ["NAME", "Block", "block_ports", "generate"]
 
 #: Name of the top module and of the netlists.
 NAME = "axft_top"
@@ -59,16 +57,9 @@ def block_ports(block: Block) -> dict[str, Any]:
     return {"aclk": block.aclk, "aresetn": block.aresetn, **port_map(block.axi)}
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "0+uninstalled"
-
-
 def _netlists(hardware: HardwareConfig, progress: Callable[[str], None]) -> tuple[dict[str, str], dict[str, str]]:
     """Return the netlists by file name, and the versions of the tools that made them."""
-    tools = {package: _version(package) for package in ("axft-hw", "amaranth")}
+    tools = own_versions()
     start = time.monotonic()
     block = Block(hardware)
     rtlil = to_rtlil(block, NAME, block_ports(block))
@@ -133,33 +124,5 @@ def generate(hardware: HardwareConfig, out_dir: Path, progress: Callable[[str], 
         files={name: FileRecord.of(content) for name, content in contents.items()},
         tools=tools,
     )
-    unfinished = out_dir.parent / f".{out_dir.name}.{secrets.token_hex(4)}"
-    try:
-        unfinished.mkdir()
-        for name, content in contents.items():
-            (unfinished / name).write_bytes(content)
-        manifest.save(unfinished)
-        # Another process may have been faster: a directory with files in it is never replaced.
-        unfinished.rename(out_dir)
-    except BaseException as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        if isinstance(error, OSError) and out_dir.exists():
-            raise ConfigError(exists_message(out_dir)) from None
-        if isinstance(error, OSError):
-            raise ConfigError(f"output {out_dir} cannot be written: {error.strerror}; name another one") from None
-        raise
+    write_directory(out_dir, contents, manifest)
     return manifest
-
-
-def check_new_directory(path: Path) -> None:
-    """Check, before any work, that a directory can be made.
-
-    Raises
-    ------
-    ConfigError
-        If it exists, or its parent does not.
-    """
-    if path.exists() or path.is_symlink():
-        raise ConfigError(exists_message(path))
-    if not path.parent.is_dir():
-        raise ConfigError(f"output {path}: the directory {path.parent} does not exist; make it, or name another")
