@@ -39,9 +39,9 @@ class Hidden:
 
 
 def import_all() -> list[str]:
-    """Import every module of the two packages; return their names."""
+    """Import every module of the packages; return their names."""
     names = []
-    for package in ("axft_spec", "axft_host"):
+    for package in ("axft_spec", "axft_host", "axft"):
         found = importlib.import_module(package)
         names += [package, *(each.name for each in pkgutil.walk_packages(found.__path__, f"{package}."))]
     for name in names:

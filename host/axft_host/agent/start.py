@@ -20,7 +20,6 @@ from axft_host.agent.worker import WorkerSettings
 from axft_host.backends.registry import BOARDS, Board
 from axft_host.link.secret import read_secret
 from axft_host.link.transport import BAUD, LinkAddress
-from axft_spec.config import parse_array
 from axft_spec.errors import ConfigError, check_int, unknown_name
 
 __all__ = ["DEFAULT_PORT", "Agent", "AgentOptions", "start"]
@@ -90,11 +89,7 @@ def start(options: AgentOptions) -> Iterator[Agent]:
         raise ConfigError(unknown_name("board to serve", options.board, served))
     check_int("patience", options.patience, 1)
     check_int("cache limit", options.cache_limit, 1)
-    board = Board(
-        name=options.board,
-        physical=None if options.physical is None else parse_array(options.physical),
-        bitstream=options.bitstream,
-    )
+    board = Board.parse(options.board, options.physical, options.bitstream)
     secret = read_secret(options.secret_file)
     hosts = [_host(text) for text in options.listen or (() if options.serial else (f"127.0.0.1:{DEFAULT_PORT}",))]
     ports = [_serial(text) for text in options.serial]

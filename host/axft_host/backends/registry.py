@@ -7,6 +7,7 @@ from pathlib import Path
 
 from axft_host.backends.base import Backend
 from axft_host.backends.emulator import Emulator
+from axft_spec.config import parse_array
 from axft_spec.errors import BackendError, ConfigError, unknown_name
 from axft_spec.faults import Site
 
@@ -39,6 +40,21 @@ class Board:
     physical: tuple[int, int] | None = None
     sites: tuple[Site, ...] = tuple(Site)
     bitstream: Path | None = None
+
+    @classmethod
+    def parse(cls, name: str, physical: str | None = None, bitstream: str | Path | None = None) -> Board:
+        """Return the board that a user states: its name, its array as in ``16x16``, and the .bit file it loads.
+
+        Raises
+        ------
+        ConfigError
+            If the array is none.
+        """
+        return cls(
+            name=name,
+            physical=None if physical is None else parse_array(physical),
+            bitstream=None if bitstream is None else Path(bitstream),
+        )
 
     @property
     def single(self) -> bool:

@@ -7,6 +7,7 @@ A worker that dies has its tasks run by others. A board is a worker that was sta
 from __future__ import annotations
 
 import importlib
+import logging
 import queue
 import socket
 import threading
@@ -19,15 +20,59 @@ from typing import Any
 from axft_host.campaign.batch import BatchRunner, Job
 from axft_host.campaign.records import FaultRow
 from axft_host.campaign.versions import own_version
-from axft_host.campaign.workers import ATTEMPTS, Batch, Interruption
-from axft_spec.errors import AxftError, BackendError
+from axft_host.campaign.workers import ATTEMPTS, Batch, Interruption, Pool
+from axft_spec.errors import AxftError, BackendError, ConfigError, check_int
 
-__all__ = ["DaskPool", "resources_of"]
+__all__ = ["DaskPool", "cluster_of", "quiet_dask", "resources_of"]
 
 #: Seconds that a scheduler gets to answer, and to have a worker.
 _ANSWER_S = 10.0
 #: Seconds between looks at whether to stop, and at how many workers there are.
 _POLL_S, _COUNT_S = 0.2, 2.0
+
+
+def cluster_of(address: str | None, workers: int | None) -> Callable[[Job], Pool] | None:
+    """Return what makes the pool of a run.
+
+    Parameters
+    ----------
+    address : str or None
+        Of a Dask scheduler; None for processes of this machine.
+    workers : int or None
+        How many of these.
+
+    Returns
+    -------
+    callable or None
+        None for processes of this machine, which the plan makes.
+
+    Raises
+    ------
+    ConfigError
+        If there are no such workers, or both are given.
+    """
+    if workers is not None:
+        check_int("workers", workers, 1)
+    if address is None:
+        return None
+    if workers is not None:
+        raise ConfigError(f"--dask has the workers of its scheduler; allowed: without --workers {workers}")
+
+    def connect(job: Job) -> Pool:
+        quiet_dask()
+        return DaskPool(job, address)
+
+    return connect
+
+
+def quiet_dask() -> None:
+    """Keep Dask's own log, with its tracebacks, from stderr: what matters of it is an error of ours."""
+    with suppress(ImportError):
+        # It sets the levels of its loggers when it is imported.
+        importlib.import_module("distributed")
+    for name in ["distributed", *logging.root.manager.loggerDict]:
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def resources_of(job: Job) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from axft_host.nn.inference import apply_host_op, run_layer
 from axft_host.nn.network import Conv, Dense, Network, Op
 from axft_spec.faults import Fault
 
-__all__ = ["Explanation", "ImageStep", "LayerStep", "explain"]
+__all__ = ["Explanation", "FollowedLayer", "ImageStep", "LayerStep", "explain", "explained", "follow"]
 
 Int64 = NDArray[np.int64]
 
@@ -109,6 +110,27 @@ class Explanation:
         return {"fault": str(self.fault), "activated": self.activated, "layers": layers, "per_image": images}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FollowedLayer:
+    """The values of one multiplying layer, without and with a fault.
+
+    Members
+    -------
+    step : LayerStep
+        What the fault does there, counted.
+    golden_sums, faulty_sums : ndarray of int64, shape (images, channels, height, width) or (images, n)
+        Accumulators with their bias, as the host has them after drain.
+    golden, faulty : ndarray of int64
+        What leaves for the next layer, after requantisation, ReLU and pooling; the final accumulators of the last.
+    """
+
+    step: LayerStep
+    golden_sums: Int64
+    faulty_sums: Int64
+    golden: Int64
+    faulty: Int64
+
+
 class _Counter:
     """Runs the GEMMs of one layer three times: golden, faulty, and without the fault on the faulty operands."""
 
@@ -135,17 +157,14 @@ class _Counter:
         return result.psums
 
 
-def explain(backend: Backend, workload: Workload, labels: Int64, fault: Fault, *, score: str) -> Explanation:
-    """Follow a fault through a network, next to the golden run.
+def follow(backend: Backend, workload: Workload, fault: Fault) -> Iterator[FollowedLayer]:
+    """Yield the multiplying layers of a network, each with the golden and the faulty values of all images.
 
     Parameters
     ----------
     backend : Backend
     workload : Workload
-    labels : ndarray of int64, shape (images,)
     fault : Fault
-    score : str
-        ``softmax`` or ``raw``; decides the outcomes.
     """
     network = workload.network
     golden = faulty = network.quantise_images(workload.images)
@@ -153,29 +172,57 @@ def explain(backend: Backend, workload: Workload, labels: Int64, fault: Fault, *
     for host_op in head:
         # What comes before the first multiplying layer is the same in both runs.
         golden = faulty = apply_host_op(host_op, golden)
-    layers: list[LayerStep] = []
-    for op, host_ops in segments:
-        counter = _Counter(backend, workload, fault, len(layers))
-        golden = run_layer(op, golden, counter.golden, workload.lowering)
-        faulty = run_layer(op, faulty, counter.faulty, workload.lowering)
+    for layer, (op, host_ops) in enumerate(segments):
+        counter = _Counter(backend, workload, fault, layer)
+        golden = golden_sums = run_layer(op, golden, counter.golden, workload.lowering)
+        faulty = faulty_sums = run_layer(op, faulty, counter.faulty, workload.lowering)
         for host_op in host_ops:
             golden, faulty = apply_host_op(host_op, golden), apply_host_op(host_op, faulty)
         differs = (golden != faulty).reshape(len(golden), -1)
-        layers.append(
-            LayerStep(
-                layer=len(layers),
-                name=op.name,
-                gemms=op.gemms(workload.lowering)[0],
-                psums=counter.psums,
-                activated=counter.activated,
-                struck_psums=counter.struck,
-                differing_psums=counter.differing,
-                values=golden.size,
-                differing_values=int(np.count_nonzero(differs)),
-                differing_images=int(np.count_nonzero(differs.any(axis=1))),
-            )
+        step = LayerStep(
+            layer=layer,
+            name=op.name,
+            gemms=op.gemms(workload.lowering)[0],
+            psums=counter.psums,
+            activated=counter.activated,
+            struck_psums=counter.struck,
+            differing_psums=counter.differing,
+            values=golden.size,
+            differing_values=int(np.count_nonzero(differs)),
+            differing_images=int(np.count_nonzero(differs.any(axis=1))),
         )
-    return Explanation(fault=fault, layers=tuple(layers), images=_images(golden, faulty, labels, workload, score))
+        yield FollowedLayer(step=step, golden_sums=golden_sums, faulty_sums=faulty_sums, golden=golden, faulty=faulty)
+
+
+def explained(
+    layers: Sequence[FollowedLayer], workload: Workload, labels: Int64, fault: Fault, *, score: str
+) -> Explanation:
+    """Return what a fault that was followed has done, layer by layer and image by image.
+
+    Parameters
+    ----------
+    layers : sequence of FollowedLayer
+        All of them, in order.
+    workload : Workload
+    labels : ndarray of int64, shape (images,)
+    fault : Fault
+    score : str
+        ``softmax`` or ``raw``; decides the outcomes.
+    """
+    last = layers[-1]
+    return Explanation(
+        fault=fault,
+        layers=tuple(layer.step for layer in layers),
+        images=_images(last.golden, last.faulty, labels, workload, score),
+    )
+
+
+def explain(backend: Backend, workload: Workload, labels: Int64, fault: Fault, *, score: str) -> Explanation:
+    """Follow a fault through a network, next to the golden run, and count what it does.
+
+    Parameters are those of `follow` and `explained`.
+    """
+    return explained(list(follow(backend, workload, fault)), workload, labels, fault, score=score)
 
 
 def _segments(network: Network) -> tuple[list[Op], list[tuple[Conv | Dense, list[Op]]]]:

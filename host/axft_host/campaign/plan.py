@@ -27,7 +27,7 @@ from axft_host.campaign.statistics import sample_size
 from axft_host.campaign.workers import default_workers
 from axft_host.campaign.workload import Prepared, WorkloadOptions, prepare, prepare_network, resolve_config
 from axft_spec.bitsets import PATTERNS
-from axft_spec.config import ArrayConfig, parse_array
+from axft_spec.config import ArrayConfig
 from axft_spec.errors import BackendError, ConfigError, FaultError, check_int
 from axft_spec.faultlist import FaultList, draw_fault_list, read_fault_list
 from axft_spec.faults import Fault, FaultKind, FaultSpace, Site, check_fault, site_bits
@@ -373,9 +373,7 @@ def plan_campaign(
     AxftError
         If an option cannot be met; the message names it. Nothing has run and nothing was written.
     """
-    physical = None if options.physical is None else parse_array(options.physical)
-    bitstream = None if options.bitstream is None else Path(options.bitstream)
-    anything = Board(name=options.board, physical=physical, bitstream=bitstream)
+    anything = Board.parse(options.board, options.physical, options.bitstream)
     open_backend(anything)
     check_score(options.score)
     if options.workers is not None:
@@ -391,8 +389,8 @@ def plan_campaign(
         faults = resolve_faults(options.faults, config, schedule)
     else:
         faults = _draw_flip_flops(options.faults, pattern, anything, prepared.workload)
-    if physical is not None:
-        check_representable(faults.faults, schedule, physical)
+    if anything.physical is not None:
+        check_representable(faults.faults, schedule, anything.physical)
     board = replace(anything, sites=_sites_of(faults.faults))
     _check_flip_flops(faults, board, prepared.workload)
     return Plan(

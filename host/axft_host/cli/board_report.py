@@ -9,7 +9,8 @@ import click
 from axft_host.cli.doctor import doctor_options
 from axft_host.cli.group import Command
 from axft_host.cli.options import INT, PATH, json_option
-from axft_host.cli.output import check_new_file, print_json
+from axft_host.cli.output import print_json
+from axft_host.paths import check_new_file
 
 __all__ = ["command"]
 

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import logging
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from axft_host.campaign.progress import make_progress
 from axft_host.cli.group import INTERRUPTED, Command
 from axft_host.cli.options import INT, PATH, json_option
-from axft_host.cli.output import make_progress, print_json, print_notes, print_tables
+from axft_host.cli.output import print_json, print_notes, print_tables
 
 if TYPE_CHECKING:
-    from axft_host.campaign.batch import Job
-    from axft_host.campaign.plan import Plan
-    from axft_host.campaign.runner import Progress
-    from axft_host.campaign.spec import CampaignSpec, Run
-    from axft_host.campaign.workers import Pool
+    from axft_host.campaign.conduct import Watcher
+    from axft_host.campaign.spec import CampaignSpec
 
 __all__ = ["check_command", "resume_command", "run_command"]
 
@@ -40,53 +34,11 @@ def _spec(path: Path, images: int | None) -> CampaignSpec:
     return spec if images is None else spec.with_images(images)
 
 
-def _cluster(address: str | None, workers: int | None) -> Callable[[Job], Pool] | None:
-    """Return what makes the pool of a run; None for processes of this machine."""
-    from axft_spec.errors import ConfigError, check_int
+def _watcher() -> Watcher:
+    """Return what says on stderr which run begins, and shows its progress."""
+    from axft_host.reports.campaigns import Told
 
-    if workers is not None:
-        check_int("workers", workers, 1)
-    if address is None:
-        return None
-    if workers is not None:
-        raise ConfigError(f"--dask has the workers of its scheduler; allowed: without --workers {workers}")
-
-    def connect(job: Job) -> Pool:
-        from axft_host.campaign.cluster import DaskPool
-
-        _quiet_dask()
-        return DaskPool(job, address)
-
-    return connect
-
-
-def _quiet_dask() -> None:
-    """Keep Dask's own log, with its tracebacks, from stderr: what matters of it is an error of ours."""
-    with suppress(ImportError):
-        # It sets the levels of its loggers when it is imported.
-        importlib.import_module("distributed")
-    for name in ["distributed", *logging.root.manager.loggerDict]:
-        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-
-
-class _Told:
-    """Says on stderr which run begins."""
-
-    def planned(self, run: Run, number: int, total: int, plan: Plan) -> None:
-        """See `axft_host.campaign.conduct.Watcher`."""
-        from axft_host.reports.tables import plan_line
-
-        print_notes([*plan.prepared.workload.network.notices, *plan.prepared.notices])
-        click.echo(f"run {number} of {total}, {run.name}: {plan_line(plan)}", err=True)
-
-    def resumed(self, run: Run, number: int, total: int) -> None:
-        """See `axft_host.campaign.conduct.Watcher`."""
-        click.echo(f"run {number} of {total}, {run.name}: goes on", err=True)
-
-    def progress(self) -> Progress:
-        """See `axft_host.campaign.conduct.Watcher`."""
-        return make_progress()
+    return Told(lambda line: click.echo(line, err=True), make_progress)
 
 
 @click.command("check", cls=Command, short_help="Say what a specification amounts to, before it runs.")
@@ -100,11 +52,12 @@ def check_command(spec: Path, images: int | None, workers: int | None, as_json: 
     The time comes from a calibration run of about a second per run, on this machine, in one process. Nothing is
     written.
     """
+    from axft_host.campaign.cluster import cluster_of
     from axft_host.campaign.forecast import forecast
     from axft_host.campaign.planning import plan_run
     from axft_host.reports.campaigns import forecast_facts, forecast_table
 
-    _cluster(None, workers)
+    cluster_of(None, workers)
     campaign = _spec(spec, images)
     runs = campaign.runs(workers=workers)
     found = [forecast(run, plan_run(campaign, run)) for run in runs]
@@ -149,15 +102,16 @@ def run_command(
     It has one run, with a result of its own, for each configuration, lowering, sample and backend. Ctrl-C finishes the
     faults in hand and says how to go on.
     """
+    from axft_host.campaign.cluster import cluster_of
     from axft_host.campaign.conduct import run_spec
     from axft_host.campaign.toml_file import read_text
     from axft_spec.errors import StoreError, exists_message
 
-    cluster = _cluster(dask, workers)
+    cluster = cluster_of(dask, workers)
     if out is not None and out.exists():
         raise StoreError(exists_message(out))
     campaign = _spec(spec, images)
-    result = run_spec(campaign, read_text(spec), out, _Told(), workers=workers, cluster=cluster)
+    result = run_spec(campaign, read_text(spec), out, _watcher(), workers=workers, cluster=cluster)
     _show(ctx, result.directory, complete=result.complete, as_json=as_json)
 
 
@@ -172,13 +126,14 @@ def resume_command(ctx: click.Context, directory: Path, workers: int | None, das
 
     The outcomes are those of a campaign that was never interrupted.
     """
+    from axft_host.campaign.cluster import cluster_of
     from axft_host.campaign.conduct import resume_runs
     from axft_host.campaign.directory import is_campaign_dir
     from axft_host.campaign.runner import resume_campaign
 
-    cluster = _cluster(dask, workers)
+    cluster = cluster_of(dask, workers)
     if is_campaign_dir(directory):
-        complete = resume_runs(directory, _Told(), workers=workers, cluster=cluster).complete
+        complete = resume_runs(directory, _watcher(), workers=workers, cluster=cluster).complete
     else:
         complete = resume_campaign(directory, make_progress(), workers=workers, cluster=cluster).complete
     _show(ctx, directory, complete=complete, as_json=as_json)

@@ -9,7 +9,8 @@ import click
 
 from axft_host.cli.group import Command
 from axft_host.cli.options import PATH, arithmetic_options, config_option, json_option, workload_options_of
-from axft_host.cli.output import check_new_file, print_json, print_notes, print_tables
+from axft_host.cli.output import print_json, print_notes, print_tables
+from axft_host.paths import check_new_file
 
 __all__ = ["command"]
 

@@ -20,23 +20,11 @@ def command(as_json: bool) -> None:
     every bit of every PE's weight. The energy reduction against Baseline is a fit to the published figures.
     """
     from axft_spec.config import PRESETS
-    from axft_spec.faults import FaultSpace
 
     if as_json:
-        print_json(
-            [
-                {
-                    "name": preset.name,
-                    "width": preset.config.width,
-                    "multiplier": preset.config.multiplier.name,
-                    "rows": preset.config.rows,
-                    "cols": preset.config.cols,
-                    "energy_reduction": preset.energy_reduction,
-                    "fault_space": FaultSpace(config=preset.config).size,
-                }
-                for preset in PRESETS.values()
-            ]
-        )
+        from axft_host.reports.catalogue import configuration_rows
+
+        print_json(configuration_rows(PRESETS.values()))
         return
     from axft_host.reports.tables import configs_table
 

@@ -8,7 +8,8 @@ import click
 
 from axft_host.cli.group import Group
 from axft_host.cli.options import INT, PATH, json_option
-from axft_host.cli.output import check_new_file, print_json, print_notes, print_tables
+from axft_host.cli.output import print_json, print_notes, print_tables
+from axft_host.paths import check_new_file
 
 __all__ = ["command"]
 

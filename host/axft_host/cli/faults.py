@@ -16,7 +16,8 @@ from axft_host.cli.options import (
     workload_options,
     workload_options_of,
 )
-from axft_host.cli.output import check_new_file, print_json
+from axft_host.cli.output import print_json
+from axft_host.paths import check_new_file
 
 __all__ = ["command"]
 

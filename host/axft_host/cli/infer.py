@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -36,13 +35,8 @@ def command(board: str, bitstream: str | None, physical: str | None, as_json: bo
     from axft_host.backends.registry import Board, open_backend
     from axft_host.campaign.infer import infer
     from axft_host.campaign.workload import prepare
-    from axft_spec.config import parse_array
 
-    where = Board(
-        name=board,
-        physical=None if physical is None else parse_array(physical),
-        bitstream=None if bitstream is None else Path(bitstream),
-    )
+    where = Board.parse(board, physical, bitstream)
     open_backend(where)
     prepared = prepare(workload_options_of(options))
     network, config = prepared.workload.network, prepared.workload.config

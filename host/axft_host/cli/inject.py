@@ -20,7 +20,7 @@ from axft_host.cli.options import (
     workload_options,
     workload_options_of,
 )
-from axft_host.cli.output import make_progress, print_json, print_notes, print_tables
+from axft_host.cli.output import print_json, print_notes, print_tables
 
 if TYPE_CHECKING:
     from axft_host.campaign.plan import Plan
@@ -104,6 +104,7 @@ def command(ctx: click.Context, /, explain: bool, out: Path | None, target: str,
 
 def _run(plan: Plan, out: Path | None, target: str, as_json: bool) -> bool:
     """Run a campaign and print what came of it; return whether it is complete."""
+    from axft_host.campaign.progress import make_progress
     from axft_host.campaign.runner import run_campaign
     from axft_host.campaign.summary import json_without_outcomes, summarise
     from axft_host.reports.tables import facts_table, outcome_table, paper_notes, plan_line, summary_facts

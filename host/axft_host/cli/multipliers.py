@@ -8,7 +8,8 @@ import click
 
 from axft_host.cli.group import Command
 from axft_host.cli.options import INT, PATH, json_option
-from axft_host.cli.output import check_new_file, print_json, print_tables
+from axft_host.cli.output import print_json, print_tables
+from axft_host.paths import check_new_file
 
 __all__ = ["command"]
 
@@ -48,25 +49,9 @@ def command(name: str | None, width: int, table: Path | None, as_json: bool) -> 
         digest = write_truth_table(parts[0].multiplier, width, table)
     if as_json:
         written = {} if table is None else {"table": str(table), "table_sha256": digest}
-        print_json(
-            [
-                {
-                    "name": part.name,
-                    "width": width,
-                    "omit_a": part.multiplier.omit_a,
-                    "omit_b": part.multiplier.omit_b,
-                    "vbreak": part.multiplier.vbreak,
-                    "mae": errors.mae,
-                    "wce": errors.wce,
-                    "ep": errors.ep,
-                    "power_mw": part.power_mw,
-                    "area_um2": part.area_um2,
-                    "delay_ns": part.delay_ns,
-                    **written,
-                }
-                for part, errors in rows
-            ]
-        )
+        from axft_host.reports.catalogue import multiplier_rows
+
+        print_json([{**row, **written} for row in multiplier_rows(rows, width)])
         return
     from axft_host.reports.tables import facts_table, multipliers_table
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import click
 
 from axft_host.cli.group import Command
 from axft_host.cli.options import PATH, json_option, target_option
-from axft_host.cli.output import check_new_file, print_json, print_tables
+from axft_host.cli.output import print_json, print_tables
 
 if TYPE_CHECKING:
     from axft_host.reports.profiles import Figures
@@ -33,21 +33,12 @@ def command(
     DIR is a result directory, or a directory of several. Several are shown side by side, with their energy against
     their critical rate. Without --html, --png and --csv the tables go to the terminal.
     """
-    for directory in (png, csv):
-        if directory is not None:
-            _check_new_directory(directory)
-    if html is not None:
-        check_new_file(html)
-    if png is not None:
-        from axft_host.reports.figures import check_matplotlib
+    from axft_host.reports.files import check_targets, write_files
+    from axft_host.reports.labels import read_labelled
 
-        check_matplotlib()
-    from axft_host.reports.labels import find_results, result_labels
-    from axft_host.reports.profiles import read_figures
-
-    figures = [read_figures(path, target) for path in find_results(results)]
-    labelled = list(zip(result_labels(figures), figures, strict=True))
-    files = _write(labelled, html, png, csv)
+    check_targets(html, png, csv)
+    labelled = read_labelled(results, target)
+    files = write_files(labelled, html, png, csv)
     if as_json:
         from axft_host.reports.document import report_document
 
@@ -60,45 +51,6 @@ def command(
                 click.echo(f"{sum(file.parent == directory for file in files)} files are in {directory}")
     else:
         _print(labelled)
-
-
-def _check_new_directory(path: Path) -> None:
-    from axft_spec.errors import ConfigError, exists_message
-
-    if path.exists():
-        raise ConfigError(exists_message(path))
-    if not path.parent.is_dir():
-        raise ConfigError(f"output {path}: the directory {path.parent} does not exist; make it, or name another")
-
-
-def _write(results: Sequence[tuple[str, Figures]], html: Path | None, png: Path | None, csv: Path | None) -> list[Path]:
-    """Write what was asked for; return the files."""
-    files: list[Path] = []
-    if html is not None:
-        from axft_host.reports.html import write_page
-
-        write_page(results, html)
-        files.append(html)
-    if png is not None:
-        from axft_host.reports.figures import write_png_files
-
-        files += _into(png, lambda directory: write_png_files(results, directory))
-    if csv is not None:
-        from axft_host.reports.csv_files import write_csv_files
-
-        files += _into(csv, lambda directory: write_csv_files(results, directory))
-    return files
-
-
-def _into(directory: Path, write: Callable[[Path], list[Path]]) -> list[Path]:
-    """Make a directory and let files be written into it."""
-    from axft_spec.errors import StoreError
-
-    try:
-        directory.mkdir()
-        return write(directory)
-    except OSError as error:
-        raise StoreError(f"{error.filename or directory} cannot be written: {error.strerror}") from None
 
 
 def _print(results: Sequence[tuple[str, Figures]]) -> None:

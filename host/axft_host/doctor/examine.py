@@ -12,7 +12,7 @@ from axft_host.backends.registry import BOARDS, PHYSICAL_BOARDS, Board, open_bac
 from axft_host.device.examination.finding import HINTS, Finding, State, timed
 from axft_host.doctor.pictures import MOST_PICTURES
 from axft_host.doctor.trial import Trial, trial_workload
-from axft_spec.config import PRESETS, ArrayConfig, find_preset, parse_array
+from axft_spec.config import PRESETS, ArrayConfig, find_preset
 from axft_spec.errors import AxftError, ConfigError, check_int
 from axft_spec.manifest import MANIFEST_NAME, Manifest
 
@@ -175,8 +175,7 @@ def open_examination(options: DoctorOptions) -> Examination:
         check_int("images", options.images, 1, MOST_PICTURES)
     name = options.config or _bitstream_config(options.bitstream) or DEFAULT_CONFIG
     preset = find_preset(name)
-    physical = None if options.physical is None else parse_array(options.physical)
-    board = Board(name=options.board, physical=physical, bitstream=options.bitstream)
+    board = Board.parse(options.board, options.physical, options.bitstream)
     if _kind(options.board) not in {_kind(known) for known in (*BOARDS, *PHYSICAL_BOARDS)}:
         # Bad input, and no board that something is wrong with: this says what is allowed.
         open_backend(board)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,14 @@ from axft_host.campaign.contrast import Contrast
 from axft_host.campaign.directory import RunState
 from axft_host.campaign.forecast import Forecast
 from axft_host.campaign.outcome import Status
+from axft_host.campaign.plan import Plan
+from axft_host.campaign.runner import Progress
+from axft_host.campaign.spec import Run
 from axft_host.campaign.summary import Summary
-from axft_host.reports.tables import empty_table, percent
+from axft_host.reports.tables import empty_table, percent, plan_line
 
 __all__ = [
+    "Told",
     "campaign_facts",
     "campaign_table",
     "contrast_table",
@@ -32,6 +36,36 @@ _FIRST = ("unreadable", "running", "killed", "interrupted", "waiting")
 
 #: How many strata of a run are listed.
 _SHOWN = 12
+
+
+class Told:
+    """Says which run of a campaign begins; a `axft_host.campaign.conduct.Watcher`.
+
+    Parameters
+    ----------
+    say : callable
+        Is given every line.
+    progress : callable
+        Makes what shows the progress of a run.
+    """
+
+    def __init__(self, say: Callable[[str], object], progress: Callable[[], Progress]) -> None:
+        self._say = say
+        self._progress = progress
+
+    def planned(self, run: Run, number: int, total: int, plan: Plan) -> None:
+        """See `axft_host.campaign.conduct.Watcher`."""
+        for notice in (*plan.prepared.workload.network.notices, *plan.prepared.notices):
+            self._say(f"note: {notice}")
+        self._say(f"run {number} of {total}, {run.name}: {plan_line(plan)}")
+
+    def resumed(self, run: Run, number: int, total: int) -> None:
+        """See `axft_host.campaign.conduct.Watcher`."""
+        self._say(f"run {number} of {total}, {run.name}: goes on")
+
+    def progress(self) -> Progress:
+        """See `axft_host.campaign.conduct.Watcher`."""
+        return self._progress()
 
 
 def duration(seconds: float | None) -> str:

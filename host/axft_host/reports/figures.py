@@ -1,4 +1,4 @@
-"""The figures of a report as PNG files, drawn by matplotlib, which only this needs."""
+"""The figures of a report, drawn by matplotlib, which only this needs, and as PNG files."""
 
 from __future__ import annotations
 
@@ -12,13 +12,26 @@ import numpy as np
 
 from axft_host.campaign.summary import published_row
 from axft_host.reports.labels import energy_reduction
-from axft_host.reports.profiles import DIMENSIONS, Figures, Group
+from axft_host.reports.profiles import DIMENSIONS, Figures, Group, public_name
 from axft_spec.errors import ConfigError
 
-__all__ = ["check_matplotlib", "write_png_files"]
+__all__ = [
+    "COLOURS",
+    "MARKERS",
+    "check_matplotlib",
+    "draw_accuracy",
+    "draw_array",
+    "draw_energy",
+    "draw_profile",
+    "plain_text",
+    "write_png_files",
+]
 
-_COLOURS = {"masked": "#1f6f8b", "tolerable": "#e3b23c", "critical": "#a4133c"}
+#: Of the three classes, here and on the page.
+COLOURS = {"masked": "#1f6f8b", "tolerable": "#e3b23c", "critical": "#a4133c"}
 _HATCHES = {"masked": "", "tolerable": "//", "critical": ""}
+#: The same without colour.
+MARKERS = {"masked": "o", "tolerable": "s", "critical": "^"}
 _DPI = 150
 
 
@@ -56,7 +69,7 @@ def write_png_files(results: Sequence[tuple[str, Figures]], directory: Path) -> 
         )
     ]
     if sum(energy_reduction(one) is not None for _, one in results) > 1:
-        files.append(_save(directory / "energy.png", (7, 4.5), lambda figure: _energy(figure, results)))
+        files.append(_save(directory / "energy.png", (7, 4.5), lambda figure: draw_energy(figure, results)))
     for place, (label, one) in enumerate(results, 1):
         files += _of_one(label, one, directory, "" if len(results) == 1 else f"{place}-{_file_name(label)}-")
     return files
@@ -71,12 +84,12 @@ def _of_one(label: str, one: Figures, directory: Path, prefix: str) -> list[Path
         return _save(directory / f"{prefix}{name}.png", size, draw)
 
     files = [
-        save("array", (7, 6), lambda figure: _array(figure.add_subplot(), label, one)),
-        save("accuracy", (7, 3.5), lambda figure: _accuracy(figure.add_subplot(), label, one)),
+        save("array", (7, 6), lambda figure: draw_array(figure.add_subplot(), label, one)),
+        save("accuracy", (7, 3.5), lambda figure: draw_accuracy(figure.add_subplot(), label, one)),
     ]
     for dimension, groups in one.profiles().items():
         if len(groups) > 1:
-            files.append(save(f"by_{dimension}", (7, 3.5), _profile_drawing(label, dimension, groups)))
+            files.append(save(f"by_{dimension}", (7, 3.5), draw_profile(label, dimension, groups)))
     return files
 
 
@@ -90,7 +103,7 @@ def _save(path: Path, size: tuple[float, float], draw: Callable[[Any], None]) ->
     return path
 
 
-def _text(label: str) -> str:
+def plain_text(label: str) -> str:
     """Return a label that matplotlib takes for no formula."""
     return label.replace("$", r"\$")
 
@@ -98,18 +111,19 @@ def _text(label: str) -> str:
 def _outcomes(axes: Any, results: Sequence[tuple[str, Figures]]) -> None:
     places = np.arange(len(results))
     left = np.zeros(len(results))
-    for name, colour in _COLOURS.items():
+    for name, colour in COLOURS.items():
         shares = np.array([100 * getattr(one.summary, name).rate for _, one in results])
         axes.barh(places, shares, left=left, color=colour, label=name, hatch=_HATCHES[name], edgecolor="white")
         left += shares
-    axes.set_yticks(places, [_text(label) for label, _ in results])
+    axes.set_yticks(places, [plain_text(label) for label, _ in results])
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
     axes.set_xlabel("share of pairs, %")
     axes.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
 
 
-def _energy(figure: Any, results: Sequence[tuple[str, Figures]]) -> None:
+def draw_energy(figure: Any, results: Sequence[tuple[str, Figures]]) -> None:
+    """Draw energy reduction against critical rate with intervals, and the study's points beside them."""
     known = [(label, one, energy) for label, one in results if (energy := energy_reduction(one)) is not None]
     saving = [energy for _, _, energy in known if energy > 0]
     # The baseline far to the left of all others gets an axis of its own, as on the page.
@@ -125,11 +139,11 @@ def _energy(figure: Any, results: Sequence[tuple[str, Figures]]) -> None:
         critical = one.summary.critical
         rate, high = 100 * critical.rate, 100 * critical.high
         errors = [[rate - 100 * critical.low], [high - rate]]
-        panel.errorbar(100 * energy, rate, yerr=errors, fmt="o", color=_COLOURS["critical"], capsize=3)
-        panel.annotate(_text(label), (100 * energy, high), xytext=(0, 4), textcoords="offset points", rotation=45)
+        panel.errorbar(100 * energy, rate, yerr=errors, fmt="o", color=COLOURS["critical"], capsize=3)
+        panel.annotate(plain_text(label), (100 * energy, high), xytext=(0, 4), textcoords="offset points", rotation=45)
         if paper is not None:
             panel.plot(100 * energy, paper.critical, "D", mfc="none", mec="#4d5661")
-    axes.plot([], [], "o", color=_COLOURS["critical"], label="this report, with intervals")
+    axes.plot([], [], "o", color=COLOURS["critical"], label="this report, with intervals")
     if any(published_row(one.about) is not None for _, one, _ in known):
         axes.plot([], [], "D", mfc="none", mec="#4d5661", label="paper")
     axes.legend(frameon=False)
@@ -139,8 +153,9 @@ def _energy(figure: Any, results: Sequence[tuple[str, Figures]]) -> None:
     alone.set_ylim(bottom=0)
 
 
-def _array(axes: Any, label: str, one: Figures) -> None:
-    rates = np.ma.masked_invalid(100 * one.pes.rates["critical"])
+def draw_array(axes: Any, label: str, one: Figures, metric: str = "critical") -> None:
+    """Draw one of the metrics, by default the critical rate, PE by PE."""
+    rates = np.ma.masked_invalid(100 * one.pes.rates[metric])
     rows, cols = one.shape
     # A PE without a fault shows the hatched ground: it is not a PE of 0%.
     axes.add_patch(
@@ -148,14 +163,16 @@ def _array(axes: Any, label: str, one: Figures) -> None:
             (-0.5, -0.5), cols, rows, fill=False, hatch="////", edgecolor="#c0c6cd", linewidth=0, zorder=0
         )
     )
-    image = axes.imshow(rates, cmap="magma_r", vmin=0, vmax=max(1.0, float(rates.max())), aspect="equal", zorder=1)
-    axes.figure.colorbar(image, label="critical, %")
+    most = max(1.0, float(rates.max())) if rates.count() else 1.0
+    image = axes.imshow(rates, cmap="magma_r", vmin=0, vmax=most, aspect="equal", zorder=1)
+    axes.figure.colorbar(image, label=f"{public_name(metric).replace('_', ' ')}, %")
     axes.set_xlabel("PE column")
     axes.set_ylabel("PE row")
-    axes.set_title(f"{_text(label)}; hatched: no sampled fault")
+    axes.set_title(f"{plain_text(label)}; hatched: no sampled fault")
 
 
-def _accuracy(axes: Any, label: str, one: Figures) -> None:
+def draw_accuracy(axes: Any, label: str, one: Figures) -> None:
+    """Draw how many faults left which accuracy, and that of the golden run."""
     bins = one.accuracy_bins()
     edges = 100 * np.array(bins.edges)
     axes.bar(edges[:-1], bins.faults, width=np.diff(edges), align="edge", color="#5a6b7d", edgecolor="white")
@@ -164,18 +181,20 @@ def _accuracy(axes: Any, label: str, one: Figures) -> None:
     axes.set_xlabel("accuracy under fault, %")
     axes.set_ylabel("faults")
     axes.legend(frameon=False)
-    axes.set_title(_text(label))
+    axes.set_title(plain_text(label))
 
 
-def _profile_drawing(label: str, dimension: str, groups: Sequence[Group]) -> Callable[[Any], None]:
+def draw_profile(label: str, dimension: str, groups: Sequence[Group]) -> Callable[[Any], None]:
+    """Return what draws the rates of groups with their intervals on a figure."""
+
     def draw(figure: Any) -> None:
         axes = figure.add_subplot()
-        for offset, (name, colour) in zip((-0.2, 0.0, 0.2), _COLOURS.items(), strict=True):
+        for offset, (name, colour) in zip((-0.2, 0.0, 0.2), COLOURS.items(), strict=True):
             known = [(place, group.rates[name]) for place, group in enumerate(groups) if group.rates]
             rates = np.array([100 * rate.rate for _, rate in known])
             errors = [rates - [100 * r.low for _, r in known], np.array([100 * r.high for _, r in known]) - rates]
             where = [place + offset for place, _ in known]
-            marker = {"masked": "o", "tolerable": "s", "critical": "^"}[name]
+            marker = MARKERS[name]
             size = {"markersize": 4, "capsize": 2, "linewidth": 1}
             axes.errorbar(where, rates, yerr=errors, fmt=marker, color=colour, label=name, **size)
         step = -(-len(groups) // 16)
@@ -184,6 +203,6 @@ def _profile_drawing(label: str, dimension: str, groups: Sequence[Group]) -> Cal
         axes.set_ylabel("share of pairs, %")
         axes.set_ylim(-2, 102)
         axes.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-        axes.set_title(_text(label), pad=28)
+        axes.set_title(plain_text(label), pad=28)
 
     return draw

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from axft_host.campaign.directory import is_campaign_dir, result_dirs
 from axft_host.campaign.store import STORE_NAME, ResultStore, store_path
-from axft_host.reports.profiles import Figures
+from axft_host.campaign.summary import TARGETS
+from axft_host.reports.profiles import Figures, read_figures
 from axft_spec.config import PRESETS
 
-__all__ = ["energy_reduction", "find_results", "result_labels"]
+__all__ = ["energy_reduction", "find_results", "read_labelled", "result_labels"]
 
 
 def find_results(given: Sequence[Path]) -> list[Path]:
@@ -69,6 +70,25 @@ def result_labels(figures: Sequence[Figures]) -> list[str]:
         ]
     count = Counter(labels)
     return [label if count[label] == 1 else f"{label} ({place})" for place, label in enumerate(labels, 1)]
+
+
+def read_labelled(given: Sequence[Path], target: str = TARGETS[0]) -> list[tuple[str, Figures]]:
+    """Read the results that paths name; return the figures of each with what it is called beside the others.
+
+    Parameters
+    ----------
+    given : sequence of Path
+        As for `find_results`.
+    target : str
+        What the overall rates are about, as for `axft_host.campaign.summary.summarise`.
+
+    Raises
+    ------
+    StoreError
+        If one cannot be read, or has no outcomes yet.
+    """
+    figures = [read_figures(path, target) for path in find_results(given)]
+    return list(zip(result_labels(figures), figures, strict=True))
 
 
 def _directory(figures: Figures) -> str:

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from axft_host.campaign.cluster import quiet_dask
 from axft_host.campaign.directory import SPEC_NAME
 from axft_host.campaign.runner import FAULT_LIST_NAME, SilentProgress
 from axft_host.campaign.store import STORE_NAME
-from axft_host.cli.campaign_run import _quiet_dask
 from support.kill_runs import PROGRAM, rows_of, start
 
 Run = Callable[..., Result]
@@ -372,7 +372,7 @@ def test_log_of_dask_is_kept_from_stderr() -> None:
     loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client", "distributed.batched")]
     before = [(logger, logger.level) for logger in [*loggers, *map(logging.getLogger, logging.root.manager.loggerDict)]]
     try:
-        _quiet_dask()
+        quiet_dask()
         assert not any(logger.isEnabledFor(logging.CRITICAL) for logger in loggers)
     finally:
         for logger, level in before:

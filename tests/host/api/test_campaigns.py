@@ -1,0 +1,98 @@
+"""Campaigns of several runs, against the command line and a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import axft
+from axft_host.campaign.spec import read_spec
+from axft_spec.errors import ConfigError, StoreError
+from support.command_line import invoke
+
+TABLES = {
+    "workload": {"configs": ["8P", "34P"], "array": "4x3", "model": "small.npz", "data": "small-data.npz", "images": 8},
+    "faults": {"sites": ["weight", "activation"], "kind": "flip"},
+    "sampling": {"faults": 40},
+}
+FILE = """
+title = "two configurations"
+[workload]
+configs = ["8P", "34P"]
+array = "4x3"
+model = "small.npz"
+data = "small-data.npz"
+images = 8
+[faults]
+sites = ["weight", "activation"]
+kind = "flip"
+[sampling]
+faults = 40
+"""
+
+
+@pytest.fixture
+def campaign(place: Path) -> axft.Campaign:
+    """Return a campaign that has run."""
+    return axft.Campaign(title="two configurations", **TABLES).run(workers=1, progress=False)
+
+
+def test_keywords_are_the_tables_of_a_file(place: Path) -> None:
+    """The same specification but for its name; paths are found from here, as those of a file from the file."""
+    (place / "two.toml").write_text(FILE, encoding="utf-8")
+    assert axft.Campaign(title="two configurations", **TABLES).spec.to_json() == read_spec(place / "two.toml").to_json()
+    assert axft.Campaign("two.toml").spec.name == "two"
+
+
+def test_run_is_what_the_command_runs(campaign: axft.Campaign, place: Path) -> None:
+    """The same pairs, rates and comparisons."""
+    (place / "two.toml").write_text(FILE, encoding="utf-8")
+    said = invoke("campaign", "run", "two.toml", "--workers", "1", "--out", "theirs")
+    assert said.exit_code == 0, said.output
+    for name, result in campaign.results.items():
+        assert result.compare(place / "theirs" / name).differing_pairs == 0
+    theirs = json.loads(invoke("campaign", "compare", "theirs", "--json").stdout)["comparisons"]
+    assert campaign.compare()["p_value"].tolist() == [one["p_value"] for one in theirs]
+    assert campaign.rates.index.get_level_values("run").unique().tolist() == ["8P-im2col", "34P-im2col"]
+
+
+def test_opened_campaign_knows_its_runs(campaign: axft.Campaign) -> None:
+    """Complete, and nothing runs again."""
+    again = axft.Campaign.open(campaign.directory)
+    assert again.complete
+    before = campaign.status["created_utc"].tolist()
+    assert again.resume(workers=1, progress=False).status["created_utc"].tolist() == before
+    assert "34P-im2col" in again._repr_html_()
+
+
+def test_run_that_is_missing_is_run(campaign: axft.Campaign) -> None:
+    """And no other."""
+    gone = campaign.directory / "34P-im2col"
+    for path in gone.iterdir():
+        path.unlink()
+    gone.rmdir()
+    assert campaign.status["state"].tolist() == ["complete", "waiting"]
+    assert "waiting" in campaign._repr_html_()
+    assert campaign.resume(workers=1, progress=False).complete
+
+
+def test_check_forecasts_and_leaves_nothing(place: Path) -> None:
+    """As many faults as asked for, of so many."""
+    before = sorted(place.iterdir())
+    table = axft.Campaign(**TABLES).check(workers=1)
+    assert table["faults"].tolist() == [40, 40]
+    assert sorted(place.iterdir()) == before
+
+
+def test_wrong_words_are_named(place: Path) -> None:
+    """The table, the key and what is allowed."""
+    with pytest.raises(ConfigError, match="configs"):
+        axft.Campaign(workload={"configs": ["7P"]})
+    with pytest.raises(ConfigError, match="colour"):
+        axft.Campaign(**{**TABLES, "faults": {"colour": "red"}})
+    with pytest.raises(ConfigError, match="a file or keywords"):
+        axft.Campaign("two.toml", workload={})
+    with pytest.raises(StoreError, match="has not run"):
+        _ = axft.Campaign(**TABLES).directory
