@@ -1,0 +1,231 @@
+"""Judging answers: each function returns None for a right answer, else what is wrong with it, without the right one.
+
+They are used by the tasks of the labs. Any of them may raise for an answer that nobody has thought of; `Lab.check`
+turns that into a message.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["array", "function", "number", "statements", "text"]
+
+#: Beyond this many characters an answer is not repeated to who gave it.
+_LONG = 60
+
+_NO_NUMBERS: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    ((str, bytes), "this is text, and a number is asked for: leave out the quotation marks"),
+    ((bool, np.bool_), "this is true or false, and a number is asked for"),
+    ((complex, np.complexfloating), "a real number is asked for, and this is a complex one"),
+)
+
+Hints = Iterable[tuple[float, str]]
+
+
+def _said(answer: object) -> str:
+    said = repr(answer)
+    return said if len(said) <= _LONG else said[: _LONG - 1] + "…"
+
+
+def _is_open(answer: object) -> bool:
+    return answer is None or answer is ...
+
+
+def _number(answer: object) -> float | str:
+    """Return a real number, or what is wrong with it as one."""
+    for kinds, wrong in _NO_NUMBERS:
+        if isinstance(answer, kinds):
+            return wrong
+    if callable(answer):
+        return "this is a function, and a number is asked for: call it, with parentheses"
+    try:
+        values = np.asarray(answer, dtype=np.float64)
+    except (TypeError, ValueError):
+        return f"one number is asked for, not {type(answer).__name__} {_said(answer)}"
+    if values.size != 1:
+        return f"one number is asked for, not {values.size} of them"
+    value = float(values.reshape(()))
+    return "this is not a number (NaN): was something divided by zero?" if math.isnan(value) else value
+
+
+def number(
+    answer: object,
+    expected: float,
+    *,
+    tolerance: float = 0.0,
+    hints: Hints = (),
+    otherwise: str = "",
+    percent: bool = False,
+) -> str | None:
+    """Judge one number.
+
+    Parameters
+    ----------
+    answer : object
+        What the student gave.
+    expected : float
+    tolerance : float
+        Largest difference that is still right; besides it, rounding in the last digits of a float is never wrong.
+    hints : iterable of (float, str)
+        Wrong answers that are to be expected, and what to tell who gives them.
+    otherwise : str
+        What to tell about any other wrong number; whether it is too large or too small, if empty.
+    percent : bool
+        Whether a share was asked for in percent, so that a fraction is told from it.
+    """
+    given = _number(answer)
+    if isinstance(given, str):
+        return given
+
+    def near(value: float) -> bool:
+        return math.isclose(given, value, rel_tol=1e-9, abs_tol=max(tolerance, 1e-12))
+
+    if near(expected):
+        return None
+    for value, hint in hints:
+        # A mistake that happens to lead to the right number is right, and was let through above.
+        if near(value):
+            return hint
+    said = _usual_slip(given, expected, tolerance, percent)
+    return said or f"{_said(answer)} is {otherwise and 'not right. '}{otherwise or _which(given, expected)}"
+
+
+def _which(given: float, expected: float) -> str:
+    return "too large" if given > expected else "too small"
+
+
+def _usual_slip(given: float, expected: float, tolerance: float, percent: bool) -> str:
+    def near(value: float, target: float) -> bool:
+        return expected != 0 and math.isclose(value, target, rel_tol=1e-6, abs_tol=tolerance)
+
+    if percent and near(100 * given, expected):
+        return "this is a fraction, and percent are asked for"
+    if not percent and near(given / 100, expected):
+        return "this is in percent, and a fraction is asked for"
+    return "look at the sign" if near(given, -expected) else ""
+
+
+def array(answer: object, expected: Any, *, tolerance: float = 0.0, otherwise: str = "") -> str | None:
+    """Judge an array of numbers: its shape first, then how many entries are wrong, and where the first of them is.
+
+    Parameters
+    ----------
+    answer : object
+        What the student gave: an array, a list, a table.
+    expected : array_like
+    tolerance : float
+    otherwise : str
+        Added to what is said of wrong entries.
+    """
+    expected = np.asarray(expected)
+    if isinstance(answer, str | bytes) or callable(answer):
+        return f"numbers of shape {expected.shape} are asked for, not {type(answer).__name__} {_said(answer)}"
+    try:
+        given = np.asarray(answer, dtype=np.float64)
+    except (TypeError, ValueError):
+        return f"numbers of shape {expected.shape} are asked for, and not all of this are numbers"
+    if given.shape != expected.shape:
+        if given.shape == expected.shape[::-1]:
+            return f"the shape must be {expected.shape}, not {given.shape}: are rows and columns exchanged?"
+        return f"the shape must be {expected.shape}, not {given.shape}"
+    wrong = ~np.isclose(given, expected, rtol=1e-9, atol=max(tolerance, 1e-12))
+    if not wrong.any():
+        return None
+    first = tuple(int(place) for place in np.argwhere(wrong)[0])
+    where = f"[{', '.join(map(str, first))}]"
+    said = f"{int(wrong.sum())} of {wrong.size} entries are wrong, the first at {where}"
+    return f"{said}. {otherwise}" if otherwise else said
+
+
+def text(
+    answer: object, expected: str, *, options: Sequence[str], hints: Mapping[str, str] | None = None
+) -> str | None:
+    """Judge one word out of some.
+
+    Parameters
+    ----------
+    answer : object
+    expected : str
+    options : sequence of str
+        All words that may be given; capitals do not matter.
+    hints : mapping of str to str
+        For words that are wrong, why.
+    """
+    if not isinstance(answer, str):
+        return f"one of these words is asked for, in quotation marks: {', '.join(options)}"
+    given = {option.lower(): option for option in options}.get(answer.strip().lower())
+    if given is None:
+        return f"the answer must be one of {', '.join(options)}, not {_said(answer)}"
+    return None if given == expected else (hints or {}).get(given, f"{given} is not right")
+
+
+def statements(answer: object, truths: Mapping[str, bool], hints: Mapping[str, str]) -> str | None:
+    """Judge which of some lettered statements hold.
+
+    Parameters
+    ----------
+    answer : object
+        The letters of those that hold: ``"ac"``, or a set or a list of letters.
+    truths : mapping of str to bool
+        Every letter, and whether its statement holds.
+    hints : mapping of str to str
+        For each letter, what to think of before deciding again.
+    """
+    letters = sorted(truths)
+    asked = f'the letters of the statements that hold are asked for, such as "{letters[0]}{letters[-1]}"'
+    if isinstance(answer, str):
+        given = {one for one in answer.lower() if one.isalnum()}
+    elif isinstance(answer, set | frozenset | list | tuple) and all(isinstance(one, str) for one in answer):
+        given = {one.strip().lower() for one in answer}
+    else:
+        return f"{asked}, not {type(answer).__name__} {_said(answer)}"
+    if unknown := sorted(given - set(letters)):
+        return f"{asked}; there is no statement {unknown[0]!r}"
+    wrong = [letter for letter in letters if truths[letter] != (letter in given)]
+    if not wrong:
+        return None
+    return f"think again about {wrong[0]}: {hints[wrong[0]]}" + (
+        f" ({len(wrong) - 1} more to think about)" if len(wrong) > 1 else ""
+    )
+
+
+def function(
+    answer: object,
+    cases: Iterable[tuple[tuple[Any, ...], Any]],
+    *,
+    tolerance: float = 0.0,
+    otherwise: str = "",
+) -> str | None:
+    """Judge a function by calling it.
+
+    Parameters
+    ----------
+    answer : object
+        The student's function.
+    cases : iterable of (tuple, value)
+        Arguments, and what must come back: a number or an array of numbers.
+    tolerance : float
+    otherwise : str
+        Added to what is said of a wrong value.
+    """
+    if not callable(answer):
+        return (
+            f"a function is asked for, not {type(answer).__name__} {_said(answer)}: give its name, without parentheses"
+        )
+    for arguments, expected in cases:
+        call = f"{getattr(answer, '__name__', 'function')}({', '.join(map(_said, arguments))})"
+        try:
+            given = answer(*arguments)
+        except Exception as error:  # whatever the student's code raises
+            return f"{call} raised {type(error).__name__}: {error}"
+        if _is_open(given):
+            return f"{call} returned nothing: is there a `return` on every path?"
+        judge = number if np.ndim(expected) == 0 else array
+        wrong = judge(given, expected, tolerance=tolerance)
+        if wrong is not None:
+            return f"{call}: {wrong}" + (f". {otherwise}" if otherwise else "")
+    return None

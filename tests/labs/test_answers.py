@@ -1,0 +1,118 @@
+"""What is said of answers."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from axft_host.labs.answers import array, function, number, statements, text
+
+
+@pytest.mark.parametrize(
+    "answer", [12, 12.0, np.int32(12), np.float64(12), np.array(12), np.array([12]), Fraction(24, 2), Decimal(12)]
+)
+def test_number_accepts_every_kind_of_number(answer: object) -> None:
+    """Whatever a student's computation ends in."""
+    assert number(answer, 12) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (11, "too small"),
+        (13, "too large"),
+        (-12, "sign"),
+        ("12", "quotation marks"),
+        (True, "a number is asked for"),
+        ([12, 13], "one number"),
+        (np.array([1, 2]), "not 2 of them"),
+        (12j, "real"),
+        (float("nan"), "NaN"),
+        (len, "call it"),
+        ({}, "dict"),
+        (1200, "percent"),
+        (np.array(["a"]), "one number"),
+    ],
+)
+def test_number_says_what_is_wrong(answer: object, said: str) -> None:
+    """And never the right answer."""
+    message = number(answer, 12)
+    assert message is not None and said in message
+    assert str(answer) == "12" or "12" not in message.replace(str(answer), "")
+
+
+def test_number_knows_expected_mistakes_and_fractions() -> None:
+    """A hint goes to who made that very mistake; percent and fractions are told apart."""
+    assert number(14, 12, hints=[(14, "two too many")]) == "two too many"
+    assert number(0.5, 50, percent=True) == "this is a fraction, and percent are asked for"
+    assert number(12.04, 12, tolerance=0.05) is None
+    assert number(12.06, 12, tolerance=0.05) is not None
+    assert number(3, 12, otherwise="Count again.") == "3 is not right. Count again."
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ([[1, 2, 3]], "exchanged"),
+        ([1, 2], "shape must be (3, 1), not (2,)"),
+        ([[1], [2], [4]], "1 of 3 entries are wrong, the first at [2, 0]"),
+        ("abc", "str"),
+        ([[1], [2, 3]], "not all of this are numbers"),
+        ([["a"], ["b"], ["c"]], "not all of this are numbers"),
+        (max, "builtin"),
+    ],
+)
+def test_array_says_what_is_wrong(answer: object, said: str) -> None:
+    """Shape first, then the place of the first wrong entry."""
+    message = array(answer, [[1], [2], [3]])
+    assert message is not None and said in message
+
+
+def test_array_accepts_lists_arrays_and_tables() -> None:
+    """Also with what rounding leaves."""
+    for answer in ([[0.1 + 0.2], [2]], np.array([[0.3], [2.0]]), pd.DataFrame({"a": [0.3, 2]})):
+        assert array(answer, [[0.3], [2]]) is None
+
+
+def test_text_accepts_any_case_and_lists_the_words() -> None:
+    """A word that is none of them is told from one that is wrong."""
+    options = ("masked", "critical")
+    assert text(" Masked ", "masked", options=options) is None
+    assert text("critical", "masked", options=options, hints={"critical": "why?"}) == "why?"
+    assert text("critical", "masked", options=options) == "critical is not right"
+    assert text("benign", "masked", options=options) == "the answer must be one of masked, critical, not 'benign'"
+    assert "quotation" in (text(3, "masked", options=options) or "")
+
+
+def test_statements_point_to_one_letter_at_a_time() -> None:
+    """The first that is wrong, and how many more are."""
+    truths, hints = {"a": True, "b": False, "c": True}, {"a": "A?", "b": "B?", "c": "C?"}
+    for answer in ("ac", "CA", "a, c", {"a", "c"}, ["c", "a"]):
+        assert statements(answer, truths, hints) is None
+    assert statements("abc", truths, hints) == "think again about b: B?"
+    assert statements("", truths, hints) == "think again about a: A? (1 more to think about)"
+    assert "no statement 'd'" in (statements("d", truths, hints) or "")
+    assert "not int" in (statements(3, truths, hints) or "")
+
+
+def test_function_is_called_and_never_raises() -> None:
+    """What it raises, returns nothing of, or gets wrong is said with the call."""
+    cases = [((2, 3), 6), ((np.int64(4), 5), 20)]
+
+    def product(a: int, b: int) -> int:
+        return a * b
+
+    def nothing(a: int, b: int) -> None:
+        product(a, b)
+
+    assert function(product, cases) is None
+    assert function(nothing, cases) == "nothing(2, 3) returned nothing: is there a `return` on every path?"
+    assert function(lambda a, b: a + b, cases, otherwise="Sum?") == "<lambda>(2, 3): 5 is too small. Sum?"
+    assert "raised ZeroDivisionError" in (function(lambda a, b: 1 // 0, cases) or "")
+    assert "raised TypeError" in (function(lambda a: a, cases) or "")
+    assert "without parentheses" in (function(6, cases) or "")
+    assert "shape must be (2,)" in (function(lambda: 3, [((), [1, 2])]) or "")
