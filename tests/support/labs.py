@@ -15,6 +15,7 @@ from typing import Any
 
 import matplotlib
 
+from axft_host.api.figures import Picture
 from axft_host.labs import Lab
 
 matplotlib.use("Agg", force=True)
@@ -90,11 +91,9 @@ def run_lab(number: str, board: str | None = None) -> LabRun:
                 run.shown.append(value)
                 for form in ("_repr_html_", "__repr__"):
                     getattr(value, form, str)()
-            for figure in map(plt.figure, plt.get_fignums()):
-                png = io.BytesIO()
-                figure.savefig(png, format="png", dpi=100)
-                run.figures.append(png.getvalue())
-            plt.close("all")
+                if isinstance(value, Picture):
+                    run.figures.append(value.png())
+            assert not plt.get_fignums(), f"{path.name}, cell {place}: a figure without lab.picture has no text"
     run.printed, run.seconds = printed.getvalue(), time.process_time() - began
     return run
 

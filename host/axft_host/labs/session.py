@@ -113,6 +113,22 @@ class Lab:
         line = " ".join(wrong.split())
         return Verdict(task.number, State.WRONG, line if len(line) <= _LONG else line[: _LONG - 1] + "…")
 
+    def picture(self, figure: Any, alt: str) -> Any:
+        """Return a figure of matplotlib as what a notebook shows once, with a text for those who do not see it.
+
+        Parameters
+        ----------
+        figure : matplotlib.figure.Figure
+        alt : str
+            What it shows.
+        """
+        from axft_host.api.figures import Picture
+
+        if (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
+            # Else the notebook shows it a second time, without its text.
+            pyplot.close(figure)
+        return Picture(figure, alt)
+
     def summary(self) -> None:
         """Say how all tasks stand."""
         states = {number: self.states.get(number, State.OPEN) for number in tasks_of(self.number)}
