@@ -60,9 +60,10 @@ lab = start("1", board=BOARD, written_for="0.1.0")
 check = lab.check
 
 # %%
-import axft
 import matplotlib.pyplot as plt
 import numpy as np
+
+import axft
 
 # %% [markdown]
 # ## 1. One tile, watched

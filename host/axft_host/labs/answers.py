@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["array", "function", "number", "statements", "text"]
+__all__ = ["Hints", "array", "function", "number", "statements", "text"]
 
 #: Beyond this many characters an answer is not repeated to who gave it.
 _LONG = 60
