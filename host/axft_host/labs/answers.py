@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Hints", "array", "function", "number", "statements", "text"]
+__all__ = ["Hints", "array", "function", "number", "several", "statements", "text"]
 
 #: Beyond this many characters an answer is not repeated to who gave it.
 _LONG = 60
@@ -107,6 +107,40 @@ def _usual_slip(given: float, expected: float, tolerance: float, percent: bool) 
     if not percent and near(given / 100, expected):
         return "this is in percent, and a fraction is asked for"
     return "look at the sign" if near(given, -expected) else ""
+
+
+def several(
+    answer: object,
+    names: Sequence[str],
+    expected: Sequence[float],
+    hints: Sequence[Hints],
+    *,
+    tolerance: float = 0.0,
+    otherwise: str = "",
+) -> str | None:
+    """Judge some numbers that are answered together; the first wrong one is spoken of, by its name.
+
+    Parameters
+    ----------
+    answer : object
+        A list or a tuple.
+    names : sequence of str
+        What the numbers are called in the notebook.
+    expected : sequence of float
+    hints : sequence of iterable of (float, str)
+        For each of them, as for `number`.
+    tolerance, otherwise
+        As for `number`; for all.
+    """
+    if not isinstance(answer, list | tuple) or len(answer) != len(names):
+        return f"{len(names)} numbers are asked for: {', '.join(names)}"
+    for name, one, right, known in zip(names, answer, expected, hints, strict=True):
+        if _is_open(one):
+            return f"{name} is not answered yet"
+        wrong = number(one, right, tolerance=tolerance, hints=known, otherwise=otherwise)
+        if wrong is not None:
+            return f"{name}: {wrong}"
+    return None
 
 
 def array(answer: object, expected: Any, *, tolerance: float = 0.0, otherwise: str = "") -> str | None:

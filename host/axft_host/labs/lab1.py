@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axft_host.campaign.workload import WorkloadOptions, prepare_network
-from axft_host.labs.answers import array, function, number, statements
+from axft_host.labs.answers import array, function, number, several, statements
 from axft_host.labs.session import Lab
 from axft_host.labs.tasks import Tasks
 from axft_spec.config import ArrayConfig
@@ -130,12 +130,6 @@ def _reach(answer: Any, lab: Lab) -> str | None:
 
 @task("1.7", "a list of three whole numbers")
 def _window(answer: Any, lab: Lab) -> str | None:
-    if not isinstance(answer, list | tuple) or len(answer) != 3:
-        return "three numbers are asked for: step, cycle, outputs"
-    names = ("hit_step", "cycle_at_row_2", "outputs_at_risk")
-    for name, one in zip(names, answer, strict=True):
-        if one is None or one is ...:
-            return f"{name} is not answered yet"
     window = Window(layer=0, gemm=0, tile=0, first_cycle=3, cycles=1)
     (step,) = window.steps(0, 1, _K)
     ones = np.ones((3, _K), np.int64)
@@ -147,11 +141,8 @@ def _window(answer: Any, lab: Lab) -> str | None:
         [(3, "in that cycle the weight is still at row 0"), (4, "how many rows lie between?")],
         [(1, "the flipped weight travels on: who else multiplies with it?"), (9, "does it leave its column?")],
     )
-    for name, one, right, known in zip(names, answer, expected, hints, strict=True):
-        wrong = number(one, right, hints=known, otherwise="Use your rule of task 1.2")
-        if wrong is not None:
-            return f"{name}: {wrong}"
-    return None
+    names = ("hit_step", "cycle_at_row_2", "outputs_at_risk")
+    return several(answer, names, expected, hints, otherwise="Use your rule of task 1.2")
 
 
 @task("1.8", 'letters of statements, as in "ac",')

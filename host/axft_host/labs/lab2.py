@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from axft_host.campaign.workload import WorkloadOptions, prepare_network
-from axft_host.labs.answers import Hints, function, number, statements
+from axft_host.labs.answers import Hints, function, number, several, statements
 from axft_host.labs.session import Lab
 from axft_host.labs.tasks import Tasks
 from axft_spec.config import PRESETS
@@ -30,21 +30,6 @@ def _errors() -> Int64:
     return truth_table(_PART, 8).astype(np.int64) - _OPERANDS[:, None] * _OPERANDS
 
 
-def _several(
-    answer: Any, names: Sequence[str], expected: Sequence[float], hints: Sequence[Hints], **how: Any
-) -> str | None:
-    """Judge some numbers under their names."""
-    if not isinstance(answer, list | tuple) or len(answer) != len(names):
-        return f"{len(names)} numbers are asked for: {', '.join(names)}"
-    for name, one, right, known in zip(names, answer, expected, hints, strict=True):
-        if one is None or one is ...:
-            return f"{name} is not answered yet"
-        wrong = number(one, right, hints=known, **how)
-        if wrong is not None:
-            return f"{name}: {wrong}"
-    return None
-
-
 @task("2.1", "a function of a and b")
 def _product(answer: Any, lab: Lab) -> str | None:
     pairs = ((9, 15), (127, 127), (64, 3), (-8, 16), (-9, 15), (100, -1), (-128, -128), (-5, -77))
@@ -60,7 +45,7 @@ def _figures(answer: Any, lab: Lab) -> str | None:
         [(int(errors.max()), "an error may be large and negative, too"), (int(errors.min()), "in absolute value")],
         [(1 - found.ep, "that is the share of products that are right"), (found.ep * 65536, "a share of all pairs")],
     ]
-    return _several(answer, ("mae", "wce", "ep"), (found.mae, found.wce, found.ep), hints, tolerance=1e-3)
+    return several(answer, ("mae", "wce", "ep"), (found.mae, found.wce, found.ep), hints, tolerance=1e-3)
 
 
 @task("2.3", "one number")
@@ -148,7 +133,7 @@ def _means(answer: Any, lab: Lab) -> str | None:
         [(-floored, "look at the sign: what is left, less what there was"), (-3.5, "a good guess; now measure it")],
         [(float(np.abs(kept - plain).mean()), "that is the mean of absolute values"), (0.0, "nearly; measure it")],
     ]
-    return _several(answer, ("mean_floored", "mean_nearest"), (floored, nearest), hints, tolerance=1e-3)
+    return several(answer, ("mean_floored", "mean_nearest"), (floored, nearest), hints, tolerance=1e-3)
 
 
 @task("2.8", "a list of two fractions")
@@ -166,7 +151,7 @@ def _shares(answer: Any, lab: Lab, errors: Mapping[str, Mapping[str, Int64]]) ->
                 (float(mean**2 / variance), "that is bias over variance; the whole is the sum of both"),
             ]
         )
-    return _several(answer, names, expected, hints, tolerance=1e-3)
+    return several(answer, names, expected, hints, tolerance=1e-3)
 
 
 @task("2.9", 'letters of statements, as in "ac",')
