@@ -30,6 +30,45 @@ typedef struct {
 /* A slave that keeps a handshake waiting for longer does not answer. */
 #define BUS_PATIENCE 4096
 
+typedef struct {
+    uint64_t offset, bytes;
+} bus_column;
+
+/* What is recorded of one machine: members of its state in every clock period, in rows behind one another. */
+static struct {
+    const axft_model *machine;
+    const bus_column *columns;
+    uint64_t column_count;
+    uint8_t *rows;
+    uint64_t room, seen; /* in rows; those beyond the room are counted and not kept */
+} bus_record;
+
+/* Do the clock edge. What is recorded is what registers and ports hold before it. */
+AXFT_FAST void bus_edge(axft_model *m)
+{
+    if (bus_record.machine == m) {
+        if (bus_record.seen++ < bus_record.room)
+            for (uint64_t k = 0; k < bus_record.column_count; k++) {
+                memcpy(bus_record.rows, (const uint8_t *)m + bus_record.columns[k].offset, bus_record.columns[k].bytes);
+                bus_record.rows += bus_record.columns[k].bytes;
+            }
+    }
+    axft_model_commit(m);
+}
+
+/* Record a machine from now on, and no other one. Returns the rows seen of the one before. */
+AXFT_EXPORT uint64_t axft_export_record(const axft_model *m, const bus_column *columns, uint64_t column_count,
+                                        uint8_t *rows, uint64_t room)
+{
+    uint64_t seen = bus_record.seen;
+    bus_record.machine = m;
+    bus_record.columns = columns;
+    bus_record.column_count = column_count;
+    bus_record.rows = rows;
+    bus_record.room = room;
+    bus_record.seen = 0;
+    return seen;
+}
 
 /* Return the beats of the burst at `address`: `left` words, 16 beats, or up to a boundary of 4 KiB. */
 AXFT_FAST uint64_t bus_beats(uint64_t address, uint64_t left)
@@ -62,7 +101,7 @@ static uint64_t bus_write(axft_model *m, uint64_t address, const uint32_t *words
         int beat_taken = BUS_IN(wvalid) && BUS_OUT(wready);
         int answered = BUS_OUT(bvalid);
         uint64_t response = BUS_OUT(bresp), id = BUS_OUT(bid);
-        axft_model_commit(m);
+        bus_edge(m);
         idle = address_taken || beat_taken ? 0 : idle + 1;
         if (address_taken) BUS_IN(awvalid) = 0;
         if (beat_taken && ++sent == beats) BUS_IN(wvalid) = 0;
@@ -95,7 +134,7 @@ static uint64_t bus_read(axft_model *m, uint64_t address, uint32_t *words, uint6
         int beat = BUS_OUT(rvalid);
         uint64_t response = BUS_OUT(rresp), id = BUS_OUT(rid), last = BUS_OUT(rlast);
         uint32_t word = BUS_OUT(rdata);
-        axft_model_commit(m);
+        bus_edge(m);
         idle = address_taken || beat ? 0 : idle + 1;
         if (beat) {
             if (BUS_IN(arvalid) || id != BUS_ID || last != (got + 1 == beats)) {
@@ -161,6 +200,6 @@ AXFT_EXPORT void axft_export_idle(axft_model *m, uint64_t cycles)
 {
     for (uint64_t k = 0; k < cycles; k++) {
         axft_model_eval(m);
-        axft_model_commit(m);
+        bus_edge(m);
     }
 }
