@@ -172,7 +172,7 @@ def areas(counted: Mapping[str, Any], predicted: Mapping[str, float] | None = No
             heights = [getattr(area, kind) for area in counted.values()]
             places = np.arange(len(heights)) + offset
             bars = axes.bar(places, heights, width=0.38, color=colour, hatch=hatch, edgecolor="white", label=label)
-            axes.bar_label(bars, padding=2)
+            axes.bar_label(bars, padding=7)
             if predicted is not None:
                 first = kind == "luts"
                 axes.plot(
