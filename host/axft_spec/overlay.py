@@ -8,9 +8,13 @@ from axft_spec.regmap import ADDRESS_BITS
 __all__ = [
     "ADDRESS_RANGE",
     "BASE_ADDRESS",
+    "CRYSTAL_MHZ",
     "DEFAULT_CLOCK_MHZ",
     "INSTANCE",
+    "INTERFACE",
     "IO_PLL_MHZ",
+    "PORT",
+    "PORT_RANGE",
     "PROCESSOR",
     "VLNV",
     "clock_divisors",
@@ -25,14 +29,26 @@ VLNV = "axft:hw:axft_top:1.0"
 #: Name of the processing system in the design.
 PROCESSOR = "processing_system7_0"
 
-#: First address of the block: that of what the processor reaches through M_AXI_GP0 (Zynq-7000 TRM, UG585, table 4-1).
-BASE_ADDRESS = 0x4000_0000
+#: The processing system's port that the block is behind.
+PORT = "M_AXI_GP0"
+
+#: What the processor reaches through it (Zynq-7000 TRM, UG585, table 4-1).
+PORT_RANGE = range(0x4000_0000, 0x8000_0000)
+
+#: The block's own interface there.
+INTERFACE = "S_AXI"
+
+#: First address of the block.
+BASE_ADDRESS = PORT_RANGE.start
 
 #: Bytes that the block has there.
 ADDRESS_RANGE = 1 << ADDRESS_BITS
 
-#: The PLL that the fabric's clocks come from. PYNQ-Z2: a crystal of 50 MHz, times 20 (set by the boot loader).
-IO_PLL_MHZ = 1000.0
+#: PYNQ-Z2's crystal.
+CRYSTAL_MHZ = 50.0
+
+#: The PLL that the fabric's clocks come from: on a PYNQ-Z2 the crystal, times 20 (set by the boot loader).
+IO_PLL_MHZ = 20 * CRYSTAL_MHZ
 
 #: What a fabric clock is set to when nothing else is known of a bitstream.
 DEFAULT_CLOCK_MHZ = 100.0

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from axft_host.backends.bitstreams import BitstreamFiles
-from axft_host.backends.handoff import Handoff, read_handoff
 from axft_host.device.accelerator import Accelerator
 from axft_host.device.mmio import MmioPort
 from axft_spec.errors import AxftError, BackendError
+from axft_spec.handoff import Handoff, read_handoff
 from axft_spec.manifest import FileRecord
 
 __all__ = ["CLAIM_WAIT_S", "CLOCK_TOLERANCE", "LoadedOverlay", "check_pynq", "load_overlay", "release"]

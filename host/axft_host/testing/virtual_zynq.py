@@ -23,15 +23,14 @@ from axft_host.testing.virtual_bitstream import read_payload
 from axft_host.testing.virtual_fabric import ClockRegisters, FabricWords, Mishaps, fabric_offset_words
 from axft_spec.errors import BackendError
 from axft_spec.hardware import HardwareConfig
-from axft_spec.overlay import ADDRESS_RANGE, BASE_ADDRESS
+from axft_spec.overlay import ADDRESS_RANGE, PORT_RANGE
 
 __all__ = ["Mishaps", "PortFactory", "virtual_zynq"]
 
 #: Makes the port of what a bitstream names. Called at each download, as a configuration starts from power-up.
 PortFactory = Callable[[HardwareConfig], Port]
 
-#: What the processor reaches through M_AXI_GP0, and its system level control registers (UG585, table 4-1).
-_GP0 = range(BASE_ADDRESS, BASE_ADDRESS + 0x4000_0000)
+#: The processor's system level control registers (Zynq-7000 TRM, UG585, table 4-1).
 _SLCR = range(0xF800_0000, 0xF800_1000)
 
 #: Name of the machine, as Linux on a Zynq-7000 says.
@@ -145,13 +144,15 @@ def _device_class() -> type[Any]:
             """Return the words at an address."""
             if not self.mishaps.root:
                 raise OSError("Root permissions required.")
-            if base_addr in _GP0 and length <= ADDRESS_RANGE:
-                first = fabric_offset_words(base_addr, _GP0.start)
+            if base_addr in PORT_RANGE and length <= ADDRESS_RANGE:
+                first = fabric_offset_words(base_addr, PORT_RANGE.start)
                 return FabricWords(lambda: self.port, self.mishaps, first, length // 4)
             if base_addr in _SLCR:
                 start = (base_addr - _SLCR.start) // 4
                 return self._clocks[start : start + length // 4]
-            raise BackendError(f"a virtual Zynq has nothing at 0x{base_addr:08x}; the fabric is at 0x{_GP0.start:08x}")
+            raise BackendError(
+                f"a virtual Zynq has nothing at 0x{base_addr:08x}; the fabric is at 0x{PORT_RANGE.start:08x}"
+            )
 
         def allocate(self, shape: Any, dtype: Any, **kwargs: Any) -> Any:
             """Refuse: nothing in this fabric could reach a buffer."""

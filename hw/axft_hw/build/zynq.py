@@ -10,10 +10,14 @@ from amaranth.lib.cdc import ResetSynchronizer
 
 from axft_hw.axi.signature import Axi3Signature
 from axft_hw.top import ID_BITS
+from axft_spec.overlay import PORT
 from axft_spec.regmap import ADDRESS_BITS
 
 __all__ = ["ZynqTop"]
 
+
+# The primitive's names have no underscores.
+_PREFIX = PORT.replace("_", "")
 
 # The signals of the primitive that the block does not have, or not in that width.
 _ADDRESS_BITS = 32
@@ -48,10 +52,10 @@ class ZynqTop(wiring.Component):
         wiring.connect(m, axi, self.block.axi)
 
         clocks, resets = Signal(4), Signal(4)
-        ports: dict[str, Any] = {"o_FCLKCLK": clocks, "o_FCLKRESETN": resets, "i_MAXIGP0ACLK": ClockSignal()}
+        ports: dict[str, Any] = {"o_FCLKCLK": clocks, "o_FCLKRESETN": resets, f"i_{_PREFIX}ACLK": ClockSignal()}
         for name, member in axi.signature.members.items():
             signal = getattr(axi, name)
-            port = f"MAXIGP0{name.upper()}"
+            port = f"{_PREFIX}{name.upper()}"
             if member.flow is wiring.In:
                 ports[f"i_{port}"] = signal
                 continue

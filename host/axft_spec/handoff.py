@@ -9,13 +9,13 @@ from xml.etree import ElementTree as ET
 
 from axft_spec.errors import BackendError
 from axft_spec.hardware import HardwareConfig
-from axft_spec.overlay import ADDRESS_RANGE, BASE_ADDRESS, DEFAULT_CLOCK_MHZ, VLNV
+from axft_spec.overlay import ADDRESS_RANGE, DEFAULT_CLOCK_MHZ, PORT_RANGE, VLNV
 from axft_spec.regmap import REGISTERS, REGMAP_HASH
 
 __all__ = ["Handoff", "read_handoff"]
 
-#: What the processor reaches through its two general-purpose ports (Zynq-7000 TRM, UG585, table 4-1).
-_PORTS = range(BASE_ADDRESS, 0xC000_0000)
+# M_AXI_GP1 follows (Zynq-7000 TRM, UG585, table 4-1): a design of one's own may use either.
+_PORTS = range(PORT_RANGE.start, 0xC000_0000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from axft_host.backends.handoff import read_handoff
 from axft_spec.config import find_preset
 from axft_spec.errors import BackendError
+from axft_spec.handoff import read_handoff
 from axft_spec.hardware import HardwareConfig
 from axft_spec.regmap import REGISTERS
 
