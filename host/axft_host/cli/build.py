@@ -25,8 +25,9 @@ __all__ = ["command"]
     "--flow",
     default="open",
     show_default=True,
-    metavar="[open|estimate]",
-    help="open: a bitstream for the PYNQ-Z2, by yosys and nextpnr. estimate: what the design takes, by yosys.",
+    metavar="[open|vivado|estimate]",
+    help="open: a bitstream for the PYNQ-Z2, by yosys and nextpnr. vivado: the same by Vivado, or a script for it. "
+    "estimate: what the design takes, by yosys.",
 )
 @hardware_options
 @click.option(
@@ -38,9 +39,15 @@ __all__ = ["command"]
     metavar="MHZ",
     help="The frequency to aim at. The .hwh file sets the board to it, or to what was reached if that is less.",
 )
-@click.option("--seed", type=INT, default=1, show_default=True, help="Of placing and routing.")
+@click.option("--seed", type=INT, default=1, show_default=True, help="Of placing and routing by nextpnr.")
 @click.option("--allow-timing-failure", is_flag=True, help="Exit with 0 even if the design is slower than asked for.")
 @click.option("--work", type=PATH, metavar="DIR", help="Keep the files between the steps in this new directory.")
+@click.option(
+    "--vivado-run",
+    type=PATH,
+    metavar="DIR",
+    help="For the flow vivado: take what its script has left in this directory, where it was run before.",
+)
 @click.option("--out", type=PATH, required=True, metavar="DIR", help="The new directory.")
 @json_option
 def command(
@@ -51,23 +58,27 @@ def command(
     seed: int,
     allow_timing_failure: bool,
     work: Path | None,
+    vivado_run: Path | None,
     out: Path,
     as_json: bool,
     **options: Any,
 ) -> None:
     r"""Build an accelerator for the PYNQ-Z2.
 
-    DIR gets the bitstream (axft.bit, and axft.bin for Linux's driver), axft.hwh for pynq, the slowest path, the
-    register map and the map of the scan chain, report.json (resources, timing, what was verified and what was not)
-    and manifest.json. The same inputs and tools give the same bitstream. A design that is slower than asked for is
-    written too, and the exit code is 2.
+    DIR gets the bitstream (axft.bit, and axft.bin for Linux's driver), axft.hwh for pynq, reports, the register map
+    and the map of the scan chain, report.json (resources, timing, what was verified and what was not) and
+    manifest.json. The same inputs and tools give the same bitstream. A design that is slower than asked for is
+    written too, and the exit code is 2. Nothing else is ever written under DIR's name, whatever interrupts a build.
 
-    The open flow needs tools that scripts/install_open_flow.py installs.
+    The open flow needs tools that scripts/install_open_flow.py installs; `axft-hw doctor --tools` lists what is here.
+    Without Vivado on the PATH, DIR gets the script for it and the Verilog, the last line says how to go on, and the
+    exit code is 0.
 
     \b
     Try:
       axft-hw build --config 34P --physical 28x28 --flow estimate --out build/estimate
       axft-hw build --config 34P --physical 8x8 --out build/34P-8x8
+      axft-hw build --config 34P --physical 8x8 --flow vivado --out build/34P-8x8-vivado
     """
     from axft_spec.errors import BackendError
 
@@ -81,7 +92,7 @@ def command(
         ) from None
 
     start = time.monotonic()
-    wanted = BuildOptions(flow=flow, clock_mhz=clock_mhz, seed=seed, work=work)
+    wanted = BuildOptions(flow=flow, clock_mhz=clock_mhz, seed=seed, work=work, vivado_run=vivado_run)
     built = build(hardware, out, wanted, lambda line: print_notes([line]))
     seconds = time.monotonic() - start
     if as_json:
@@ -101,9 +112,15 @@ def command(
         print_tables(facts_table(_facts(f"{name}, {array.rows}x{array.cols} PEs", out, built.report, seconds)))
     if built.timing_met is False and not allow_timing_failure:
         timing = built.report["timing"]
+        if timing.get("hold_slack_ns", 0) < 0:
+            raise BackendError(
+                f"the design misses hold by {-timing['hold_slack_ns']} ns, which no slower clock mends; it is in "
+                f"{out}, see timing.rpt there; allow it with --allow-timing-failure"
+            )
         raise BackendError(
             f"the design reaches {timing['estimated_mhz']} MHz of the {timing['asked_mhz']:g} MHz that --clock asks "
-            f"for; its .hwh has a clock that it reaches; ask for less, or allow it with --allow-timing-failure"
+            f"for; it is written to {out}, and its .hwh has a clock that it reaches; ask for less, or allow it with "
+            f"--allow-timing-failure"
         )
 
 
@@ -116,4 +133,6 @@ def _facts(what: str, out: Path, report: dict[str, Any], seconds: float) -> list
         shown.append(("timing", f"{timing['estimated_mhz']} MHz, {timing['asked_mhz']:g} asked for: {verdict}"))
     if (read_back := report.get("read_back")) is not None:
         shown.append(("read back", f"{read_back['bits']:,} bits, {read_back['features']:,} features, no differences"))
+    if "run_with" in report:
+        shown.append(("bitstream", f"not made: run `{' '.join(report['run_with'])}` in the directory"))
     return [*shown, ("directory", str(out)), ("time", f"{seconds:.0f} s")]

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from axft_hw.build.area import Area
-from axft_hw.build.device import PART, RESOURCES, Usage, whole_design
+from axft_hw.build.device import Usage, whole_design
+from axft_hw.build.fit import Scaling, check_fits, crowded, excess, least_used, refusal
 from axft_hw.build.hwh import hwh
 from axft_hw.build.open_flow.bitstream import Bitstream, to_bin
 from axft_hw.build.open_flow.flow import Routed, make_bitstream, place_and_route
 from axft_hw.build.open_flow.readback import Comparison
 from axft_hw.build.open_flow.tools import find_tools
-from axft_hw.build.output import check_new_directory, own_versions, write_directory
+from axft_hw.build.output import check_new_directory, write_directory
+from axft_hw.build.report import resources_report, tool_versions
 from axft_hw.build.synthesis import ZYNQ_NAME, module_cells, synthesise, zynq_rtlil
-from axft_hw.build.yosys import run_yosys
+from axft_hw.build.vivado.flow import build_by_vivado
+from axft_hw.build.vivado.sources import DESIGN
 from axft_spec.errors import BackendError, ConfigError, unknown_name
 from axft_spec.hardware import HardwareConfig
 from axft_spec.manifest import FileRecord, Manifest
@@ -32,7 +35,7 @@ from axft_spec.scanmap import ScanMap
 __all__ = ["DEFAULT_CLOCK_MHZ", "FLOWS", "REPORT_NAME", "BuildOptions", "Built", "build"]
 
 #: What there is.
-FLOWS = ("open", "estimate")
+FLOWS = ("open", "vivado", "estimate")
 
 #: The file with resources, timing, and what was verified and what was not.
 REPORT_NAME = "report.json"
@@ -63,21 +66,28 @@ class BuildOptions:
     clock_mhz : float
         The frequency to aim at, in MHz.
     seed : int
-        Of placing and routing.
+        Of placing and routing by nextpnr.
     work : Path, optional
         A directory for the files between the steps, which are kept there; it must not exist.
+    vivado_run : Path, optional
+        For the flow ``vivado``: a directory in which its script has run, elsewhere say, and whose results are taken.
     """
 
     flow: str = "open"
     clock_mhz: float = DEFAULT_CLOCK_MHZ
     seed: int = 1
     work: Path | None = None
+    vivado_run: Path | None = None
 
     def __post_init__(self) -> None:
         if self.flow not in FLOWS:
             raise ConfigError(unknown_name("flow", self.flow, FLOWS))
         if not math.isfinite(self.clock_mhz):
             raise ConfigError(f"clock must be a number of MHz, not {self.clock_mhz}")
+        if self.vivado_run is not None and self.flow != "vivado":
+            raise ConfigError(f"results of Vivado are taken by the flow vivado alone, not by {self.flow!r}")
+        if self.vivado_run is not None and self.work is not None:
+            raise ConfigError("a directory for the files between the steps is of no use to what takes results alone")
         clock_divisors(self.clock_mhz)
 
 
@@ -134,13 +144,23 @@ def build(
     check_new_directory(out_dir)
     if options.work is not None:
         check_new_directory(options.work)
-    make = _estimate if options.flow == "estimate" else _open
-    contents, report, tools = make(hardware, options, progress)
+    if options.flow == "vivado":
+        contents, report, tools = build_by_vivado(
+            hardware,
+            out_dir,
+            clock_mhz=options.clock_mhz,
+            work=options.work,
+            vivado_run=options.vivado_run,
+            progress=progress,
+        )
+    else:
+        make = _estimate if options.flow == "estimate" else _open
+        contents, report, tools = make(hardware, options, progress)
     contents[REPORT_NAME] = (json.dumps(report, indent=2) + "\n").encode()
     contents["regmap.json"] = (json.dumps(regmap_json(hardware), indent=2) + "\n").encode()
     contents["scanmap.json"] = (json.dumps(ScanMap(hardware).to_json(), indent=2) + "\n").encode()
     manifest = Manifest(
-        name=ZYNQ_NAME,
+        name=f"{DESIGN}_wrapper" if options.flow == "vivado" else ZYNQ_NAME,
         hardware=hardware,
         gateware_version=".".join(map(str, VERSION)),
         files={name: FileRecord.of(content) for name, content in contents.items()},
@@ -172,25 +192,36 @@ def _estimate(hardware: HardwareConfig, options: BuildOptions, progress: Callabl
                 "CARRY4": area.carry4,
                 "BRAM36": area.bram36,
             }
-    report = _report(options, {use.resource: use.used for use in usage}, modules=rows)
-    return {}, report | {"not_verified": list(_ESTIMATE_NOT_VERIFIED)}, _versions()
+    used = {use.resource: use.used for use in usage}
+    report = resources_report(options.flow, used, modules=rows)
+    if excess(used):
+        scaling = Scaling.of_modules(modules, hardware.array.rows * hardware.array.cols)
+        progress(refusal(hardware, used, scaling, "takes"))
+    return {}, report | {"not_verified": list(_ESTIMATE_NOT_VERIFIED)}, tool_versions()
 
 
 def _open(hardware: HardwareConfig, options: BuildOptions, progress: Callable[[str], None]) -> _Made:
     tools = find_tools()
+    check_fits(hardware, progress)
     start = time.monotonic()
     netlist = synthesise(zynq_rtlil(hardware))
     _timed(progress, "synthesis", start)
-    _check_fits(netlist["modules"][ZYNQ_NAME])
+    area = _area(netlist["modules"][ZYNQ_NAME])
+    least = least_used(area)
+    if excess(least):
+        raise BackendError(refusal(hardware, least, Scaling.of(hardware), "takes at least"))
     with tempfile.TemporaryDirectory(prefix="axft-build-") as temporary:
         work = Path(temporary)
         if options.work is not None:
             work = options.work
             work.mkdir()
         start = time.monotonic()
-        routed = place_and_route(
-            tools, netlist, ZYNQ_NAME, work, clock_mhz=options.clock_mhz, seed=options.seed, progress=progress
-        )
+        try:
+            routed = place_and_route(
+                tools, netlist, ZYNQ_NAME, work, clock_mhz=options.clock_mhz, seed=options.seed, progress=progress
+            )
+        except BackendError as error:
+            raise BackendError(f"{error}{crowded(hardware, area)}") from None
         _timed(progress, "place and route", start)
         start = time.monotonic()
         design = f"axft_{hardware.config_hash:08x}"
@@ -199,24 +230,13 @@ def _open(hardware: HardwareConfig, options: BuildOptions, progress: Callable[[s
     return (
         _files(hardware, options, routed, bitstream),
         _open_report(options, routed, comparison),
-        {**_versions(), **tools.versions},
+        {**tool_versions(), **tools.versions},
     )
 
 
-def _check_fits(module: Mapping[str, Any]) -> None:
-    """Refuse what cannot fit, before hours are spent on it."""
-    cells: dict[str, int] = {}
-    for cell in module["cells"].values():
-        cells[cell["type"]] = cells.get(cell["type"], 0) + 1
-    area = Area.of_cells(cells)
-    # A site holds two look-up tables of at most five inputs; no two of six.
-    least = {"FF": area.flip_flops, "CARRY4": area.carry4, "BRAM36": area.bram36, "LUT": area.luts_by_inputs[5]}
-    for resource, used in least.items():
-        if used > RESOURCES[resource]:
-            raise BackendError(
-                f"the design does not fit: it takes {used:g} {resource}, and {PART} has {RESOURCES[resource]}; make "
-                f"the array smaller, or leave out fault sites"
-            )
+def _area(module: Mapping[str, Any]) -> Area:
+    """Return the area of a netlist in yosys's JSON form."""
+    return Area.of_cells(Counter(cell["type"] for cell in module["cells"].values()))
 
 
 def _files(hardware: HardwareConfig, options: BuildOptions, routed: Routed, bitstream: Bitstream) -> dict[str, bytes]:
@@ -230,17 +250,9 @@ def _files(hardware: HardwareConfig, options: BuildOptions, routed: Routed, bits
     }
 
 
-def _report(options: BuildOptions, used: Mapping[str, float], **more: Any) -> dict[str, Any]:
-    resources = {
-        name: {"used": used[name], "available": available, "percent": round(100 * used[name] / available, 1)}
-        for name, available in RESOURCES.items()
-    }
-    return {"flow": options.flow, "part": PART, "resources": resources, "timing": None, **more}
-
-
 def _open_report(options: BuildOptions, routed: Routed, comparison: Comparison) -> dict[str, Any]:
     first, second = clock_divisors(min(options.clock_mhz, routed.fmax_mhz))
-    return _report(options, routed.used) | {
+    return resources_report(options.flow, routed.used) | {
         "timing": {
             "asked_mhz": options.clock_mhz,
             "estimated_mhz": round(routed.fmax_mhz, 2),
@@ -258,12 +270,3 @@ def _open_report(options: BuildOptions, routed: Routed, comparison: Comparison) 
         },
         "not_verified": list(_NOT_VERIFIED),
     }
-
-
-def _versions() -> dict[str, str]:
-    """Return the versions of what every flow uses."""
-    versions = own_versions()
-    log, _ = run_yosys("design -reset", {})
-    found = re.search(r"Yosys (\d\S*)", log)
-    versions["yosys"] = found[1] if found else "unknown"
-    return versions

@@ -7,6 +7,7 @@ clocks and the map of its port M_AXI_GP0, and the accelerator with its registers
 
 from __future__ import annotations
 
+import math
 from xml.etree import ElementTree as ET
 
 from axft_spec.hardware import HardwareConfig
@@ -15,16 +16,18 @@ from axft_spec.overlay import (
     BASE_ADDRESS,
     DEFAULT_CLOCK_MHZ,
     INSTANCE,
+    INTERFACE,
     IO_PLL_MHZ,
+    PORT,
     PROCESSOR,
     VLNV,
     clock_divisors,
 )
 from axft_spec.regmap import REGISTERS, REGMAP_HASH, Access, Field, Register
 
-__all__ = ["hwh"]
+__all__ = ["hwh", "register_access", "with_clock"]
 
-_PORT, _INTERFACE, _BLOCK = "M_AXI_GP0", "S_AXI", "Reg"
+_BLOCK = "Reg"
 _AXI = "xilinx.com:interface:aximm:1.0"
 _CLOCKS = range(4)
 
@@ -62,6 +65,41 @@ def hwh(hardware: HardwareConfig, *, clock_mhz: float = DEFAULT_CLOCK_MHZ) -> st
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(system, encoding="unicode") + "\n"
 
 
+def with_clock(text: str, clock_mhz: float) -> str:
+    """Return a .hwh file, one of Vivado's too, with FCLK0 as a PYNQ-Z2 makes it; unchanged if it has that already.
+
+    pynq sets the clock by the two divisors. Vivado computes them for a PLL whose frequency is not stated anywhere else.
+
+    Parameters
+    ----------
+    text : str
+        The file.
+    clock_mhz : float
+        What the fabric clock may be at most, in MHz.
+    """
+    root = ET.fromstring(text)
+    first, second = clock_divisors(clock_mhz)
+    actual_mhz = round(IO_PLL_MHZ / (first * second), 6)
+    wanted: dict[str, float] = {
+        "PCW_FPGA0_PERIPHERAL_FREQMHZ": actual_mhz,
+        "PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ": actual_mhz,
+        "PCW_FCLK0_PERIPHERAL_DIVISOR0": first,
+        "PCW_FCLK0_PERIPHERAL_DIVISOR1": second,
+    }
+    found = {
+        parameter.attrib["NAME"]: parameter
+        for parameter in root.iterfind(".//MODULE[@MODTYPE='processing_system7']/PARAMETERS/PARAMETER")
+        if parameter.get("NAME") in wanted
+    }
+    values = {name: float(parameter.get("VALUE", "nan")) for name, parameter in found.items()}
+    mhz, *divisors = (values.get(name, math.nan) for name in wanted if "ACT" not in name)
+    if math.isclose(mhz, actual_mhz, rel_tol=1e-6) and math.prod(divisors) == first * second:
+        return text
+    for name, parameter in found.items():
+        parameter.set("VALUE", str(wanted[name]))
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
 def _module(modules: ET.Element, instance: str, vlnv: str) -> ET.Element:
     _, _, name, version = vlnv.split(":")
     kind = "PROCESSOR" if instance == PROCESSOR else "PERIPHERAL"
@@ -90,7 +128,7 @@ def _bus(module: ET.Element, name: str, kind: str) -> None:
     # The bus that both ends name.
     ET.SubElement(module, "PORTS")
     buses = ET.SubElement(module, "BUSINTERFACES")
-    ET.SubElement(buses, "BUSINTERFACE", BUSNAME=_PORT, DATAWIDTH="32", NAME=name, TYPE=kind, VLNV=_AXI)
+    ET.SubElement(buses, "BUSINTERFACE", BUSNAME=PORT, DATAWIDTH="32", NAME=name, TYPE=kind, VLNV=_AXI)
 
 
 def _bounds() -> tuple[str, str]:
@@ -111,7 +149,7 @@ def _processing_system(modules: ET.Element, clock_mhz: float) -> None:
     # pynq 4 looks for the clock of another family, whatever the design has.
     values["PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ"] = actual_mhz
     _parameters(module, values)
-    _bus(module, _PORT, "MASTER")
+    _bus(module, PORT, "MASTER")
     first, last = _bounds()
     ET.SubElement(
         ET.SubElement(module, "MEMORYMAP"),
@@ -124,9 +162,9 @@ def _processing_system(modules: ET.Element, clock_mhz: float) -> None:
         INSTANCE=INSTANCE,
         IS_DATA="TRUE",
         IS_INSTRUCTION="TRUE",
-        MASTERBUSINTERFACE=_PORT,
+        MASTERBUSINTERFACE=PORT,
         MEMTYPE="REGISTER",
-        SLAVEBUSINTERFACE=_INTERFACE,
+        SLAVEBUSINTERFACE=INTERFACE,
     )
 
 
@@ -135,7 +173,7 @@ def _accelerator(modules: ET.Element, hardware: HardwareConfig) -> None:
     first, last = _bounds()
     blocks = ET.SubElement(module, "ADDRESSBLOCKS")
     block = ET.SubElement(
-        blocks, "ADDRESSBLOCK", ACCESS="", INTERFACE=_INTERFACE, NAME=_BLOCK, RANGE=str(ADDRESS_RANGE), USAGE="register"
+        blocks, "ADDRESSBLOCK", ACCESS="", INTERFACE=INTERFACE, NAME=_BLOCK, RANGE=str(ADDRESS_RANGE), USAGE="register"
     )
     registers = ET.SubElement(block, "REGISTERS")
     for entry in REGISTERS:
@@ -150,7 +188,7 @@ def _accelerator(modules: ET.Element, hardware: HardwareConfig) -> None:
             "CONFIG_HASH": f"0x{hardware.config_hash:08x}",
         },
     )
-    _bus(module, _INTERFACE, "SLAVE")
+    _bus(module, INTERFACE, "SLAVE")
 
 
 def _properties(parent: ET.Element, values: dict[str, object]) -> None:
@@ -158,7 +196,10 @@ def _properties(parent: ET.Element, values: dict[str, object]) -> None:
         ET.SubElement(parent, "PROPERTY", NAME=name, VALUE=str(value))
 
 
-def _register_access(entry: Register) -> str:
+def register_access(entry: Register | Field) -> str:
+    """Return what the bus may do with a register or a field, as IP-XACT names it."""
+    if isinstance(entry, Field):
+        return _ACCESS[entry.access]
     kinds = {_ACCESS[field.access] for field in entry.fields}
     return kinds.pop() if len(kinds) == 1 else "read-write"
 
@@ -171,7 +212,7 @@ def _register(registers: ET.Element, entry: Register) -> None:
             "DESCRIPTION": entry.text,
             "ADDRESS_OFFSET": f"0x{entry.offset:x}",
             "SIZE": 32,
-            "ACCESS": _register_access(entry),
+            "ACCESS": register_access(entry),
             "IS_ENABLED": "true",
         },
     )
@@ -187,7 +228,7 @@ def _field(fields: ET.Element, field: Field) -> None:
         {
             "DESCRIPTION": field.text,
             "ADDRESS_OFFSET": f"0x{field.low:x}",
-            "ACCESS": _ACCESS[field.access],
+            "ACCESS": register_access(field),
             "BIT_OFFSET": field.low,
             "BIT_WIDTH": field.bits,
         },

@@ -10,6 +10,7 @@ import pytest
 
 from axft_hw.build import flows as module
 from axft_hw.build.device import RESOURCES
+from axft_hw.build.fit import Scaling
 from axft_hw.build.flows import BuildOptions, build
 from axft_hw.build.open_flow.bitstream import Bitstream
 from axft_hw.build.open_flow.flow import Routed
@@ -53,7 +54,7 @@ def fake_tools(monkeypatch):
     monkeypatch.setattr(module, "synthesise", lambda rtlil: {"modules": {"axft_zynq": {"cells": {}}}})
     monkeypatch.setattr(module, "place_and_route", lambda *args, **options: routed)
     monkeypatch.setattr(module, "make_bitstream", lambda *args: (bitstream, comparison))
-    monkeypatch.setattr(module, "_versions", lambda: {"axft-hw": "0", "amaranth": "0", "yosys": "0"})
+    monkeypatch.setattr(module, "tool_versions", lambda: {"axft-hw": "0", "amaranth": "0", "yosys": "0"})
 
 
 @pytest.mark.usefixtures("fake_tools")
@@ -102,14 +103,17 @@ def test_design_that_cannot_fit_is_refused_before_it_is_placed(tmp_path, monkeyp
     """By how much it is too large."""
     cells = {str(n): {"type": "FDRE"} for n in range(RESOURCES["FF"] + 1)}
     monkeypatch.setattr(module, "synthesise", lambda rtlil: {"modules": {"axft_zynq": {"cells": cells}}})
-    with pytest.raises(BackendError, match="does not fit: it takes 106401 FF, and xc7z020clg400-1 has 106400"):
+    scaling = Scaling(around={"FF": 5e4}, element={"FF": 6e4})
+    monkeypatch.setattr(Scaling, "of", lambda hardware: scaling)
+    message = "does not fit: 1x2 takes at least 106,401 FF, 1 more than the 106,400 of xc7z020clg400-1; no array"
+    with pytest.raises(BackendError, match=message):
         build(SMALL, tmp_path / "out", BuildOptions())
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"flow": "opne"}, r"unknown flow 'opne' \(did you mean open\?\); allowed: open, estimate"),
+        ({"flow": "opne"}, r"unknown flow 'opne' \(did you mean open\?\); allowed: open, vivado, estimate"),
         ({"clock_mhz": 500.0}, "fabric clock must be between"),
         ({"clock_mhz": float("nan")}, "clock must be a number of MHz, not nan"),
     ],

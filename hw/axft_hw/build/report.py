@@ -1,0 +1,49 @@
+"""What the reports of all flows have in common."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from axft_hw.build.device import PART, RESOURCES
+from axft_hw.build.output import own_versions
+from axft_hw.build.yosys import run_yosys
+
+__all__ = ["resources_report", "tool_versions", "yosys_version"]
+
+
+def resources_report(flow: str, used: Mapping[str, float], **more: Any) -> dict[str, Any]:
+    """Return the beginning of a report: the flow, the part and its resources, and a timing that is not known.
+
+    Parameters
+    ----------
+    flow : str
+    used : mapping of str to float
+        By the names of `axft_hw.build.device.RESOURCES`.
+    **more : object
+        Further entries.
+    """
+    resources = {
+        name: {"used": used[name], "available": available, "percent": round(100 * used[name] / available, 1)}
+        for name, available in RESOURCES.items()
+    }
+    return {"flow": flow, "part": PART, "resources": resources, "timing": None, **more}
+
+
+def yosys_version() -> str:
+    """Return what yosys says of itself.
+
+    Raises
+    ------
+    BackendError
+        If there is none, or it does not run.
+    """
+    log, _ = run_yosys("design -reset", {})
+    found = re.search(r"Yosys (\d\S*)", log)
+    return found[1] if found else "unknown"
+
+
+def tool_versions() -> dict[str, str]:
+    """Return the versions of what every flow uses."""
+    return {**own_versions(), "yosys": yosys_version()}
