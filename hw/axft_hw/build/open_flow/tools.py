@@ -12,7 +12,16 @@ from pathlib import Path
 
 from axft_spec.errors import BackendError
 
-__all__ = ["PROGRAMS", "VARIABLE", "Found", "OpenFlowTools", "default_directory", "find_tools", "look_for_tools"]
+__all__ = [
+    "HOW_TO_GET",
+    "PROGRAMS",
+    "VARIABLE",
+    "Found",
+    "OpenFlowTools",
+    "default_directory",
+    "find_tools",
+    "look_for_tools",
+]
 
 #: Names the directory in which `scripts/install_open_flow.py` has installed.
 VARIABLE = "AXFT_OPEN_FLOW"
@@ -24,7 +33,8 @@ PROGRAMS = ("nextpnr-himbaechel-xilinx", "xc7frames2bit", "bitread")
 _CHIPDB = Path("usr/share/nextpnr/himbaechel/xilinx/chipdb-xc7z020.bin")
 _DATABASE = Path("usr/share/prjxray/database/zynq7")
 
-_INSTALL = f"run scripts/install_open_flow.py, or let {VARIABLE} name the directory where it has installed"
+#: For those who lack something.
+HOW_TO_GET = f"run scripts/install_open_flow.py, or let {VARIABLE} name the directory where it has installed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +142,7 @@ def find_tools() -> OpenFlowTools:
     missing = [item.name for item in found if item.path is None]
     if missing:
         raise BackendError(
-            f"the open flow needs {', '.join(missing)}; looked in {', '.join(map(str, places))}; {_INSTALL}"
+            f"the open flow needs {', '.join(missing)}; looked in {', '.join(map(str, places))}; {HOW_TO_GET}"
         )
     nextpnr, frames2bit, bitread, chipdb, database = (item.path for item in found if item.path is not None)
     versions = {
@@ -150,6 +160,6 @@ def _nextpnr_version(program: Path) -> str:
     try:
         done = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=False)
     except OSError as error:
-        raise BackendError(f"{program} cannot be started: {error.strerror}; {_INSTALL}") from None
+        raise BackendError(f"{program} cannot be started: {error.strerror}; {HOW_TO_GET}") from None
     match = re.search(r"Version ([^)]+)\)", done.stdout + done.stderr)
     return match[1] if match else "unknown"

@@ -14,8 +14,8 @@ from axft_hw.build.device import PART
 from axft_hw.build.fit import Scaling, largest_array
 from axft_hw.build.report import resources_report, tool_versions
 from axft_hw.build.vivado.results import LOG_NAME, VivadoResults, read_results
-from axft_hw.build.vivado.run import find_vivado, run_vivado
-from axft_hw.build.vivado.sources import COMMAND, vivado_sources
+from axft_hw.build.vivado.run import COMMAND, find_vivado, run_vivado
+from axft_hw.build.vivado.sources import vivado_sources
 from axft_spec.errors import BackendError
 from axft_spec.hardware import HardwareConfig
 

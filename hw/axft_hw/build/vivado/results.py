@@ -8,7 +8,8 @@ from pathlib import Path
 
 from axft_hw.build.hwh import with_clock
 from axft_hw.build.open_flow.bitstream import Bitstream, to_bin
-from axft_hw.build.vivado.sources import DESIGN, SCRIPT_NAME, fabric_clock_mhz
+from axft_hw.build.vivado.run import SCRIPT_NAME
+from axft_hw.build.vivado.sources import DESIGN, fabric_clock_mhz
 from axft_spec.errors import BackendError, ConfigError
 from axft_spec.handoff import read_handoff
 from axft_spec.hardware import HardwareConfig

@@ -11,10 +11,13 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from axft_hw.build.vivado.sources import COMMAND
 from axft_spec.errors import BackendError
 
-__all__ = ["HOW_TO_GET", "find_vivado", "run_vivado", "vivado_version"]
+__all__ = ["COMMAND", "HOW_TO_GET", "SCRIPT_NAME", "find_vivado", "run_vivado", "vivado_version"]
+
+#: The script, and how it is run where it lies (UG835, "Tcl Batch Mode").
+SCRIPT_NAME = "build.tcl"
+COMMAND = ("vivado", "-mode", "batch", "-source", SCRIPT_NAME)
 
 #: For those who have none.
 HOW_TO_GET = (

@@ -9,6 +9,7 @@ from axft_hw.build.generate import NAME as BLOCK_NAME
 from axft_hw.build.generate import Block, block_ports
 from axft_hw.build.hwh import register_access
 from axft_hw.build.verilog import to_verilog
+from axft_hw.build.vivado.run import SCRIPT_NAME
 from axft_spec.hardware import HardwareConfig
 from axft_spec.overlay import (
     ADDRESS_RANGE,
@@ -23,14 +24,10 @@ from axft_spec.overlay import (
 )
 from axft_spec.regmap import REGISTERS, Register
 
-__all__ = ["COMMAND", "DESIGN", "SCRIPT_NAME", "fabric_clock_mhz", "settings_tcl", "tcl_word", "vivado_sources"]
+__all__ = ["DESIGN", "fabric_clock_mhz", "settings_tcl", "tcl_word", "vivado_sources"]
 
 #: Name of the block design, and of the files made from it.
 DESIGN = "axft"
-
-#: The script, and how it is run where it lies (UG835, "Tcl Batch Mode").
-SCRIPT_NAME = "build.tcl"
-COMMAND = ("vivado", "-mode", "batch", "-source", SCRIPT_NAME)
 
 
 def fabric_clock_mhz(clock_mhz: float) -> float:
