@@ -2,16 +2,17 @@
 
 One component covers the whole family of :mod:`axft_spec.multipliers`, exact members included. It is written as
 explicit rows of adders because a product written as ``a * b`` becomes a tree of carry-save adders in yosys, at twice
-the look-up tables. Each row is a 7-series carry chain and adds a digit of one operand, the digit operand, times the
-other one; a digit is two bits recoded as -2, -1, 0, 1 or 2 (A. D. Booth 1951, O. L. MacSorley 1961). The look-up table
-of a bit of the chain sees three bits of the digit operand, two of the other one, and the sum so far: six inputs, so
-that the multiple costs nothing beside the sum.
+the look-up tables. Each row is a 7-series carry chain and adds one bit of one operand, the digit operand, times the
+other one. The first row adds the multiples of two bits, and the last one those of two as well, -2 high + low.
 
-**Recoding with a vertical break.** Let T_i be the other operand times 2**i, without what is below 2**v. Wanted is the
-sum of a_i T_i, the last one negative. Of a digit's higher bit, recoding takes a_(i+1) (T_(i+2) - 2 T_i) instead of
-a_(i+1) T_(i+1), which is the same only where nothing is dropped. Where t = v - i bits are dropped in the digit's row,
-it is too much by a_(i+1) (b_(t-1) + b_(t-2)) 2**v; in the row of the sign, by a_(i+1) b_(t-1) 2**v. These few partial
-products are subtracted: the first row adds its digit not to 0 but to their negative count.
+So the look-up table of a bit of the chain sees at most five inputs: five in the last row (two bits of the digit
+operand, two of the other one, the sum so far), four in the first, three in between. Five is what counts: a site of the
+device holds two tables that share five inputs, and the chain takes both, one for the sum and one for the carry. A table
+of six fills a site, and the open tools then need another one for the chain.
+
+**Vertical break.** Let T_i be the other operand times 2**i, without what is below 2**v. Wanted is the sum of a_i T_i,
+the last one negative: each row leaves the low bits of its multiple out. Only the last row's two bits need a common
+multiple, T_(n-1) = 2 T_(n-2), so nothing may be dropped there; else the sign has a row of its own.
 
 `docs/reference/area.md` has the counts behind these choices.
 """
@@ -39,12 +40,14 @@ def _signed_bits(low: int, high: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
-    """One row of the array: a digit times the other operand.
+    """One row of the array: one or two bits of the digit operand times the other operand.
 
     Parameters
     ----------
     bit : int
-        Weight of the digit, as a power of two.
+        The bit of the digit operand, or the lower one of two; the row's weight, as a power of two.
+    sign : int, optional
+        The digit operand's sign bit, if the row is the last one. It counts -1 if it is `bit`, else -2.
     dropped : int
         Low bits of the other operand that the vertical break drops in this row.
     low, high : int
@@ -52,6 +55,7 @@ class _Row:
     """
 
     bit: int
+    sign: int | None = None
     dropped: int
     low: int
     high: int
@@ -67,68 +71,24 @@ class _Row:
         return _signed_bits(self.low >> self.weight, self.high >> self.weight)
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How two operands of `digit_bits` and `other_bits` are multiplied.
-
-    Parameters
-    ----------
-    digit_bits, other_bits : int
-        Widths of the operand that the digits are of, and of the other one.
-    vbreak : int
-        The vertical break.
-    single : bool
-        Whether the lowest bit is a digit by itself, which needs no adder; else an odd last bit is one, with its copy.
-    """
-
-    digit_bits: int
-    other_bits: int
-    vbreak: int
-    single: bool
-
-    def corrections(self, stop: int | None = None) -> list[tuple[int, int]]:
-        """Return (bit of the digit operand, bit of the other one) of each partial product to subtract.
-
-        `stop` is where a digit operand ends that is cut off behind a digit, so that the digit's high bit is its sign.
-        """
-        last = self.digit_bits - 1 if stop is None else stop - 1
-        pairs = []
-        for high in range(1, last + 1, 2):
-            dropped = self.vbreak - high + 1
-            count = 1 if high == last else 2
-            pairs += [(high, dropped - number) for number in range(1, count + 1) if dropped >= number]
-        return pairs
-
-    def rows(self) -> Iterator[_Row]:
-        """Yield the rows, from the lowest."""
-        least, most = -(1 << self.other_bits - 1), (1 << self.other_bits - 1) - 1
-        if self.single:
-            yield _Row(bit=0, dropped=0, low=least, high=most)
-        for bit in range(int(self.single), self.digit_bits, 2):
-            # What the rows up to here have summed up is the product of a shorter digit operand, with its own
-            # corrections; those that are still to come are in the sum already.
-            last = min(bit + 1, self.digit_bits - 1)
-            dropped = max(self.vbreak - last, 0)
-            early = len(self.corrections()) - len(self.corrections(last + 1))
-            low = min(least * ((1 << last) - 1), -(most >> dropped << dropped + last))
-            yield _Row(
-                bit=bit,
-                dropped=max(self.vbreak - bit, 0),
-                low=low - (early << self.vbreak),
-                high=-least << last,
-            )
-
-    def luts(self) -> int:
-        """Return about how many look-up tables it takes: one for each bit of a sum."""
-        return sum(row.sum_bits for row in self.rows()) + len(self.corrections())
-
-
-def _plans(digit_bits: int, other_bits: int, vbreak: int) -> list[_Plan]:
-    """Return the ways in which two operands can be multiplied, if the digits are the first one's."""
-    plans = [_Plan(digit_bits, other_bits, vbreak, False)]
-    if digit_bits % 2 and digit_bits > 1 and not vbreak:
-        plans.append(_Plan(digit_bits, other_bits, vbreak, True))
-    return plans
+def _rows(digit_bits: int, other_bits: int, vbreak: int) -> Iterator[_Row]:
+    """Yield the rows that multiply two operands, from the lowest; the first is a multiple and takes no adder."""
+    sign = digit_bits - 1
+    least, most = -(1 << other_bits - 1), (1 << other_bits - 1) - 1
+    low = high = 0
+    for bit in range(digit_bits):
+        dropped = max(vbreak - bit, 0)
+        smallest, largest = least << bit, most >> dropped << dropped + bit
+        if bit == sign - 1 and bit > 1 and not dropped:
+            low, high = min(low + smallest, -2 * largest), max(high + largest, -2 * smallest)
+            yield _Row(bit=bit, sign=sign, dropped=0, low=low, high=high)
+            return
+        if bit == sign:
+            low, high = min(low, -largest), max(high, -smallest)
+            yield _Row(bit=bit, sign=sign, dropped=dropped, low=low, high=high)
+        else:
+            low, high = low + smallest, high + largest
+            yield _Row(bit=bit, dropped=dropped, low=low, high=high)
 
 
 class BrokenArray(wiring.Component):
@@ -204,54 +164,38 @@ def multiply(m: Module, parameters: Parameters, a: Value, b: Value) -> Value:
         The product, signed, without the low bits that are always 0.
     """
     vbreak = max(parameters.vbreak - parameters.omit_a - parameters.omit_b, 0)
-    choices = [
-        (plan, digits, other) for digits, other in ((a, b), (b, a)) for plan in _plans(len(digits), len(other), vbreak)
-    ]
-    plan, digits, other = min(choices, key=lambda choice: choice[0].luts())
-
-    total = _negative_count([digits[i] & other[j] for i, j in plan.corrections()])
+    digits, other = min(
+        (a, b), (b, a), key=lambda pair: sum(row.sum_bits for row in _rows(len(pair[0]), len(pair[1]), vbreak))
+    )
+    total: Value = Const(0, signed(1))
     lowest = vbreak
     finished: list[Value] = []  # product bits that no further row changes
-    for row in plan.rows():
+    for row in _rows(len(digits), len(other), vbreak):
         finished.append(total[: row.weight - lowest])
         total = total[min(row.weight - lowest, len(total) - 1) :].as_signed()
         lowest = row.weight
         partial = Signal(signed(row.sum_bits), name=f"partial_{row.bit}")
-        if plan.single and not row.bit:
-            m.d.comb += partial.eq(Mux(digits[0], other, 0))
+        multiple = other[row.dropped :].as_signed()
+        if row.sign is None:
+            m.d.comb += partial.eq(total + Mux(digits[row.bit], multiple, 0))
         else:
-            below = digits[row.bit - 1] if row.bit > int(plan.single) else Const(0, 1)
-            high = digits[min(row.bit + 1, len(digits) - 1)]
-            m.d.comb += partial.eq(
-                _add_digit(total, Cat(below, digits[row.bit], high), other[row.dropped :].as_signed())
-            )
+            low = digits[row.bit] if row.bit < row.sign else Const(0, 1)
+            shift = row.sign - row.bit
+            m.d.comb += partial.eq(_add_signed(total, low, digits[row.sign], multiple, multiple << shift))
         total = partial
     return Cat(*finished, total).as_signed()
 
 
-def _negative_count(bits: list[Value]) -> Value:
-    """Return the negative number of ones, as logic: with few bits to count, a look-up table for each of its own."""
-    count: list[Value] = [Const(0, 1)] * _signed_bits(-len(bits), 0)
-    for bit in bits:
-        borrow = bit
-        for place, value in enumerate(count):
-            count[place] = value ^ borrow
-            borrow = borrow & ~value
-    return Cat(*count).as_signed()
+def _add_signed(total: Value, low: Value, sign: Value, multiple: Value, negative: Value) -> Value:
+    """Return a sum plus `multiple` if `low`, minus `negative` if `sign`; `negative` is `multiple`, or twice that.
 
-
-def _add_digit(total: Value, digit: Value, other: Value) -> Value:
-    """Return a sum plus a digit times an operand.
-
-    The digit is (bit below, low bit, high bit), and counts below + low - 2 high. A negative multiple is the complement
-    of the positive one, plus 1, which comes in as the carry: the lowest position of the sum adds the sign to itself.
+    A negative multiple is the complement of the positive one, plus 1, which comes in as the carry: the lowest position
+    of the sum adds the sign to itself.
     """
-    below, low, high = digit
-    one = low ^ below
-    two = (high & ~low & ~below) | (~high & low & below)
-    multiple = Mux(one, other, 0) | Mux(two, other << 1, 0)
-    addend = multiple ^ high.replicate(len(multiple)).as_signed()
-    return (Cat(high, total).as_signed() + Cat(high, addend).as_signed()) >> 1
+    # With both bits, -2 + 1: the complement of the multiple itself.
+    magnitude = Mux(low, multiple, Mux(sign, negative, 0))
+    addend = magnitude ^ sign.replicate(len(magnitude)).as_signed()
+    return (Cat(sign, total).as_signed() + Cat(sign, addend).as_signed()) >> 1
 
 
 class Multiplier(wiring.Component):
