@@ -191,7 +191,9 @@ def build_stages(network: Network, config: ArrayConfig, lowering: str) -> list[S
         # Where no partial sum can wrap, all lowerings give the same accumulators, and im2col is the fastest.
         k = max(bank.shape.k for bank in banks)
         chosen = golden if planes.cannot_wrap(k) else banks
-        products = [_product(bank, planes, len(chosen) == 1) for bank in chosen]
+        # Whether partial sums wrap is a matter of the lowering asked for, not of the one that stands in for it.
+        wraps = not planes.cannot_wrap(k)
+        products = [_product(bank, planes, whole=len(chosen) == 1, wraps=wraps) for bank in chosen]
         # Each partial sum that is added up may be forced to the ends of its register.
         summed = op.shape.group_inputs if isinstance(op, Conv) and lowering == "toeplitz" else 1
         stages.append(
@@ -210,8 +212,8 @@ def build_stages(network: Network, config: ArrayConfig, lowering: str) -> list[S
     return stages
 
 
-def _product(bank: Bank, planes: Planes, whole: bool) -> _Product:
-    """Prepare the fault-free product of one bank; `whole` if it is all of its layer."""
+def _product(bank: Bank, planes: Planes, *, whole: bool, wraps: bool) -> _Product:
+    """Prepare the fault-free product of one bank; `whole` if it is all of its layer, `wraps` if its sums may."""
     k = bank.shape.k
     weights = planes.of_weights(bank.weights).reshape(planes.count * k, -1).T
     used = np.flatnonzero(weights.any(axis=0))
@@ -223,7 +225,7 @@ def _product(bank: Bank, planes: Planes, whole: bool) -> _Product:
         weights=weights.astype(planes.sum_dtype(weights)),
         targets=targets,
         direct=whole and bool(np.array_equal(targets.ravel(), np.arange(targets.size))),
-        wraps=not planes.cannot_wrap(k),
+        wraps=wraps,
     )
 
 
