@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from axft_host.backends.base import Evaluation, Workload
 from axft_host.backends.faulty import fault_tables
-from axft_host.backends.propagate import Golden, Scratch, final_golden, make_golden, make_scratch, run_all, run_pairs
+from axft_host.backends.lines import line_sums
+from axft_host.backends.propagate import final_golden, make_golden, run_pairs
+from axft_host.backends.state import SLACK, Golden, Scratch, make_scratch
 from axft_host.backends.tables import Tables, build_tables, input_values
 from axft_spec.faults import Fault
 
@@ -20,8 +22,6 @@ Int64 = NDArray[np.int64]
 
 #: Images that run together: what a fault touches of their golden run stays in the processor's cache.
 _BLOCK = 32
-#: Elements that vector operations may read behind an array.
-_SLACK = 64
 #: Bytes of golden runs that are kept; others are run anew for every batch of faults.
 _KEEP_BYTES = 1 << 30
 
@@ -42,7 +42,7 @@ class CompiledEngine:
     def __init__(self, workload: Workload) -> None:
         self._workload = workload
         self._tables: Tables = build_tables(workload)
-        self._scratch: Scratch = make_scratch(self._tables)
+        self._scratch: Scratch = make_scratch(self._tables, _BLOCK)
         self._kept: dict[int, Golden] = {}
         self._kept_bytes = 0
         self._final: Int64 | None = None
@@ -62,23 +62,40 @@ class CompiledEngine:
     ) -> list[Evaluation]:
         """See `Backend.evaluate`. The faults have been checked."""
         golden = self.golden_accumulators()
+        results = [Evaluation(golden.copy(), np.zeros(len(golden), dtype=np.int64)) for _ in faults]
         armed = [index for index, fault in enumerate(faults) if fault is not None]
-        tables = fault_tables([fault for fault in faults if fault is not None])
-        out = np.broadcast_to(golden, (len(armed), *golden.shape)).copy()
-        activated = np.zeros((len(armed), len(golden)), dtype=np.int64)
-        for block in self._blocks():
-            here = self._golden(block)
-            count = len(golden[block])
-            if armed:
-                run_all(self._tables, here, self._scratch, tables, count, out[:, block], activated[:, block])
+        for block, accumulators, activated in self.blocks([fault for fault in faults if fault is not None]):
+            for place, index in enumerate(armed):
+                results[index].accumulators[block] = accumulators[place]
+                results[index].activated[block] = activated[place]
             if progress is not None:
-                progress(count * len(faults))
-        results = [
-            Evaluation(golden.copy(), np.zeros(len(golden), dtype=np.int64)) for _ in range(len(faults) - len(armed))
-        ]
-        rest = iter(results)
-        ran = iter(zip(out, activated, strict=False))
-        return [next(rest) if fault is None else Evaluation(*next(ran)) for fault in faults]
+                progress(len(golden[block]) * len(faults))
+        return results
+
+    def blocks(self, faults: Sequence[Fault]) -> Iterator[tuple[slice, Int64, Int64]]:
+        """Yield images, final accumulators, shape (faults, images, classes), and activations, shape (faults, images).
+
+        The arrays are used again for the next block.
+        """
+        golden, tables = self.golden_accumulators(), fault_tables(faults)
+        for block in self._blocks():
+            here, count = self._golden(block), len(golden[block])
+            out = np.broadcast_to(golden[block], (len(faults), *golden[block].shape)).copy()
+            activated = np.zeros((len(faults), count), dtype=np.int64)
+            if faults:
+                line_sums(self._tables, here, self._scratch, count)
+                chosen, images = (each.ravel() for each in np.indices((len(faults), count)))
+                run_pairs(
+                    self._tables,
+                    here,
+                    self._scratch,
+                    tables,
+                    chosen,
+                    images,
+                    out.reshape(-1, golden.shape[1]),
+                    activated.reshape(-1),
+                )
+            yield block, out, activated
 
     def inject(self, faults: Any, images: Int64) -> tuple[Int64, Int64]:
         """Run faults (of `fault_tables`), each on one image; return final accumulators and activations."""
@@ -89,16 +106,10 @@ class CompiledEngine:
         for block, first, last in zip(self._blocks(), cuts, cuts[1:], strict=False):
             pairs = order[first:last]
             if pairs.size:
-                run_pairs(
-                    self._tables,
-                    self._golden(block),
-                    self._scratch,
-                    faults,
-                    pairs,
-                    images[pairs] - block.start,
-                    out,
-                    activated,
-                )
+                here, got, counted = self._golden(block), golden[images[pairs]], activated[pairs]
+                line_sums(self._tables, here, self._scratch, len(golden[block]))
+                run_pairs(self._tables, here, self._scratch, faults, pairs, images[pairs] - block.start, got, counted)
+                out[pairs], activated[pairs] = got, counted
         return out, activated
 
     def _blocks(self) -> list[slice]:
@@ -110,7 +121,7 @@ class CompiledEngine:
         inputs = input_values(self._workload, block)
         images = len(inputs)
         values, sums, outputs = (
-            np.zeros(images * int(size) + _SLACK, dtype)
+            np.zeros(images * int(size) + SLACK, dtype)
             for size, dtype in zip(self._tables.sizes, (np.int16, self._tables.bias.dtype, np.int16), strict=False)
         )
         values[: images * int(self._tables.sizes[0])].reshape(images, -1)[:, : inputs.shape[1]] = inputs

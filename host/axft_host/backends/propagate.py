@@ -8,124 +8,30 @@ outputs enters the next layer. All of it in integers, exact, or modulo 2**32 or 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from axft_host.backends.faulty import LINE, REPLAY, add_line, prepare_line, replay, wrapped
+from axft_host.backends.faulty import LINE, REPLAY, WEIGHT
 from axft_host.backends.jit import inlined, njit
 from axft_host.backends.lanes import (
     add_bits8,
     add_bits16,
+    add_pairs16,
+    add_pairs32,
     add_scaled8,
     add_scaled16,
     copy,
     differs8,
-    largest8,
+    finish8,
+    finish16,
+    lowest,
     requantise8,
 )
-from axft_host.backends.tables import Tables
+from axft_host.backends.lines import add_line, fill_plane, line_windows, power, prepare_line, seen
+from axft_host.backends.replay import replay, wrapped
 
-__all__ = ["Golden", "Scratch", "final_golden", "make_golden", "make_scratch", "run_all", "run_pairs"]
-
-Array = NDArray[Any]
-
-
-class Golden(NamedTuple):
-    """The golden run of some images, one after the other; see `tables` for the layouts."""
-
-    values: Array
-    sums: Array
-    outputs: Array
-
-
-class Scratch(NamedTuple):
-    """What one run needs while it runs.
-
-    Members
-    -------
-    values, sums : ndarray
-        The faulty counterparts of one image's golden ones, valid only where something reached them.
-    places, channels, ys, xs, old, new : ndarray
-        The changed operands of a layer: where in the values, where in the planes, and what they are.
-    box : ndarray of int64, shape (4,)
-        First and last row, first and last column of the positions reached.
-    lanes : ndarray
-        A vector of 8 that is being worked on.
-    changes, offsets : ndarray
-        What `faulty` uses: sums of one plane, and differences by their place in a layer's sums.
-    """
-
-    values: Array
-    sums: Array
-    places: Array
-    channels: Array
-    ys: Array
-    xs: Array
-    old: Array
-    new: Array
-    box: Array
-    lanes: Array
-    kept: Array
-    masks: Array
-    plane: Array
-    truncated: Array
-    targets: Array
-    differences: Array
-    listed: Array
-    taps: Array
-    signs: Array
-    ends: Array
-    lists: Array
-    reached: Array
-    boxes: Array
-    row_sums: Array
-    stamps: Array
-
-
-def make_scratch(t: Tables) -> Scratch:
-    """Return scratch memory for one network."""
-    values, sums, _ = (int(size) for size in t.sizes)
-    kind = t.bias.dtype
-    layers = t.layers
-    planes = int((layers["plane"] + 64).max(initial=0))
-    slots = int((layers["groups"] * -(-layers["group_outputs"] // t.setup[0]["cols"])).max())
-    each = layers["groups"] * -(-layers["group_outputs"] // t.setup[0]["cols"]) * layers["group_inputs"]
-    taps = int((each * layers["kernel_y"] * layers["kernel_x"])[layers["toeplitz"] == 0].sum())
-    bits = int(t.setup[0]["width"])
-    most = int((layers["height"] * layers["width"] * layers["channels"]).max())
-    largest = int(max((layers["inputs"] * layers["plane"]).max(), most))
-    replayed = int(
-        (layers["height"] * layers["width"] * layers["channels"] * layers["group_inputs"] ** layers["toeplitz"]).max()
-    )
-    return Scratch(
-        values=np.zeros(values + 64, dtype=np.int16),
-        sums=np.zeros(sums + 64, dtype=kind),
-        places=np.zeros(largest, dtype=np.int32),
-        channels=np.zeros(largest, dtype=np.int32),
-        ys=np.zeros(largest, dtype=np.int32),
-        xs=np.zeros(largest, dtype=np.int32),
-        old=np.zeros(largest, dtype=np.int32),
-        new=np.zeros(largest, dtype=np.int32),
-        box=np.zeros(4, dtype=np.int64),
-        lanes=np.zeros(8, dtype=kind),
-        kept=np.zeros(8, dtype=kind),
-        masks=np.zeros(8, dtype=np.int64),
-        plane=np.zeros(planes, dtype=np.int32),
-        truncated=np.zeros(values + 64, dtype=np.int16),
-        targets=np.zeros(replayed, dtype=np.int32),
-        differences=np.zeros(replayed, dtype=np.int64),
-        listed=np.zeros(1, dtype=np.int64),
-        taps=np.zeros(bits * taps, dtype=np.int32),
-        signs=np.zeros(bits * taps, dtype=np.int8),
-        ends=np.zeros(bits * len(layers) * slots + 1, dtype=np.int64),
-        lists=np.zeros(len(layers), dtype=np.int64),
-        reached=np.zeros(len(layers), dtype=np.int64),
-        boxes=np.zeros((len(layers), 4), dtype=np.int64),
-        row_sums=np.zeros(int((layers["plane"] // layers["row"]).max()), dtype=np.int64),
-        stamps=np.zeros(int(t.setup[0]["rows"] * t.setup[0]["cols"]) + 1, dtype=np.int64),
-    )
+__all__ = ["final_golden", "make_golden", "run_pairs"]
 
 
 @inlined
@@ -267,26 +173,28 @@ def _scatter(t: Any, layer: Any, w: Any, count: Any) -> None:
 
 
 @inlined
+def _packed(first: Any, second: Any) -> Any:
+    """Pack two factors of 16 bits into one number."""
+    return (np.int64(first) & 0xFFFF) | (np.int64(second) << 16)
+
+
+@inlined
 def _add_dense(t: Any, layer: Any, w: Any, count: Any) -> None:
     """Add what changed inputs of a dense layer change, four at a time: sums are read and written once for all four."""
     index = 0
-    while index + 4 <= count:
+    while layer.pairs and index + 4 <= count:
         w0 = layer.weights + np.int64(w.channels[index]) * layer.tap
         w1 = layer.weights + np.int64(w.channels[index + 1]) * layer.tap
         w2 = layer.weights + np.int64(w.channels[index + 2]) * layer.tap
         w3 = layer.weights + np.int64(w.channels[index + 3]) * layer.tap
-        factors = (
-            np.int64(w.new[index] - w.old[index]),
-            np.int64(w.new[index + 1] - w.old[index + 1]),
-            np.int64(w.new[index + 2] - w.old[index + 2]),
-            np.int64(w.new[index + 3] - w.old[index + 3]),
-        )
+        f01 = _packed(w.new[index] - w.old[index], w.new[index + 1] - w.old[index + 1])
+        f23 = _packed(w.new[index + 2] - w.old[index + 2], w.new[index + 3] - w.old[index + 3])
         k = 0
-        while k + 16 <= layer.tap:
-            add_scaled16(w.sums, layer.sums + k, t.weights, (w0 + k, w1 + k, w2 + k, w3 + k), factors)
-            k += 16
+        while k + 32 <= layer.tap:
+            add_pairs32(w.sums, layer.sums + k, t.weights, (w0 + k, w1 + k, w2 + k, w3 + k), (f01, f23))
+            k += 32
         if k < layer.tap:
-            add_scaled8(w.sums, layer.sums + k, t.weights, (w0 + k, w1 + k, w2 + k, w3 + k), factors)
+            add_pairs16(w.sums, layer.sums + k, t.weights, (w0 + k, w1 + k, w2 + k, w3 + k), (f01, f23))
         index += 4
     done = index
     for index in range(done, count):
@@ -303,10 +211,10 @@ def _each(t: Any, layer: Any, w: Any, before: Any, position: Any, lane: Any) -> 
     """Requantise the vector in hand."""
     if before:
         at = layer.before + position * layer.before_step + lane
-        requantise8(w.lanes, 0, t.factors, at, layer.before_shift, layer.before_low, layer.before_high)
+        requantise8(w.lanes, 0, t.factors, at, (layer.before_shift, layer.before_low, layer.before_high))
     else:
         at = layer.after + position * layer.after_step + lane
-        requantise8(w.lanes, 0, t.factors, at, layer.after_shift, layer.after_low, layer.after_high)
+        requantise8(w.lanes, 0, t.factors, at, (layer.after_shift, layer.after_low, layer.after_high))
 
 
 @inlined
@@ -331,21 +239,9 @@ def _take(t: Any, layer: Any, w: Any, position: Any, lane: Any, combine: Any) ->
 
 
 @inlined
-def _pool(t: Any, layer: Any, w: Any, out_y: Any, out_x: Any, lane: Any) -> None:
-    """Take one vector of outputs into hand."""
-    y, x = out_y * layer.pool_stride_y, out_x * layer.pool_stride_x
-    if layer.plain_pool:
-        at = layer.sums + (y * layer.width + x) * layer.lanes + lane
-        below = at + layer.width * layer.lanes
-        largest8(w.lanes, 0, w.sums, (at, at + layer.lanes, below, below + layer.lanes))
-    else:
-        _any_pool(t, layer, w, y - layer.pool_top, x - layer.pool_left, lane)
-    if layer.after >= 0:
-        _each(t, layer, w, False, out_y * layer.out_width + out_x, lane)
-
-
-@inlined
-def _any_pool(t: Any, layer: Any, w: Any, y: Any, left: Any, lane: Any) -> None:
+def _any_pool(t: Any, layer: Any, w: Any, out_y: Any, out_x: Any, lane: Any) -> None:
+    """Take 8 outputs into hand, whatever the host does to make them."""
+    y, left = out_y * layer.pool_stride_y - layer.pool_top, out_x * layer.pool_stride_x - layer.pool_left
     combine = False
     for _ in range(layer.pool_y):
         if 0 <= y < layer.height:
@@ -358,6 +254,8 @@ def _any_pool(t: Any, layer: Any, w: Any, y: Any, left: Any, lane: Any) -> None:
         y += layer.pool_dilation_y
     if not combine:
         w.lanes[:] = 0  # a window in the padding
+    if layer.after >= 0:
+        _each(t, layer, w, False, out_y * layer.out_width + out_x, lane)
 
 
 @inlined
@@ -394,37 +292,88 @@ def _from_golden(layer: Any, golden: Any, w: Any, base: Any) -> None:
 
 
 @inlined
-def _locate(layer: Any, w: Any, index: Any, channel: Any, out_y: Any, out_x: Any) -> None:
-    """Note where an output is in the next layer's planes."""
+def _list(layer: Any, w: Any, count: Any, channel: Any, out_y: Any, out_x: Any, old: Any, new: Any) -> Any:
+    """Note an output that has changed: where it is among the next layer's operands, and what it is."""
+    place = channel * layer.next_plane + out_y * layer.next_row + out_x
+    w.places[count], w.old[count], w.new[count] = layer.next + place, old, new
     if layer.next_flat:
-        w.channels[index] = channel * layer.next_plane + out_y * layer.next_row + out_x
-        w.ys[index] = w.xs[index] = 0
+        w.channels[count], w.ys[count], w.xs[count] = place, 0, 0
     else:
-        w.channels[index], w.ys[index], w.xs[index] = channel, out_y + layer.next_y, out_x + layer.next_x
+        w.channels[count], w.ys[count], w.xs[count] = channel, out_y + layer.next_y, out_x + layer.next_x
+    return count + 1
+
+
+@inlined
+def _window(t: Any, layer: Any, golden: Any, w: Any, y: Any, x: Any, lane: Any, outputs: Any) -> Any:
+    """Make 8 or 16 new outputs of a window, into `w.fresh`; return which differ from the golden ones."""
+    mask = -(1 << t.setup[0].omit_activation)
+    old = outputs + lane
+    if layer.quick:
+        rule = (layer.after_shift, layer.after_low, layer.after_high)
+        factors = layer.after + (y * layer.out_width + x) * layer.after_step + lane
+        if layer.plain_pool:
+            at = layer.sums + (2 * y * layer.width + 2 * x) * layer.lanes + lane
+            below = at + layer.width * layer.lanes
+            places = (at, at + layer.lanes, below, below + layer.lanes)
+            if layer.lanes == 8:
+                return finish8(w.fresh, w.sums, places, t.factors, factors, rule, mask, golden.outputs, old)
+            return finish16(w.fresh, w.sums, places, t.factors, factors, rule, mask, golden.outputs, old)
+        place = (layer.sums + (y * layer.width + x) * layer.lanes + lane,)
+        if layer.lanes == 8:
+            return finish8(w.fresh, w.sums, place, t.factors, factors, rule, mask, golden.outputs, old)
+        return finish16(w.fresh, w.sums, place, t.factors, factors, rule, mask, golden.outputs, old)
+    flags = np.int64(0)
+    for half in range(0, min(16, layer.lanes), 8):
+        _any_pool(t, layer, w, y, x, lane + half)
+        flags |= differs8(w.lanes, 0, golden.outputs, old + half, mask) << half
+        for j in range(8):
+            w.fresh[half + j] = w.lanes[j]
+    return flags
 
 
 @inlined
 def _finish(t: Any, layer: Any, golden: Any, w: Any, outputs: Any) -> Any:
     """Redo what the host does inside the box of windows; list what changed. The image's outputs begin at `outputs`."""
     count = 0
-    mask = -(1 << t.setup[0].omit_activation)
     for out_y in range(w.box[0], w.box[1] + 1):
         for out_x in range(w.box[2], w.box[3] + 1):
             at = outputs + layer.outputs + (out_y * layer.out_width + out_x) * layer.lanes
-            place = layer.next + out_y * layer.next_row + out_x
-            for lane in range(0, layer.lanes, 8):
-                _pool(t, layer, w, out_y, out_x, lane)
-                changed = differs8(w.lanes, 0, golden.outputs, at + lane, mask)
-                channel = lane
-                while changed and channel < layer.channels:
-                    if changed & 1:
-                        w.places[count] = place + channel * layer.next_plane
-                        _locate(layer, w, count, channel, out_y, out_x)
-                        w.old[count] = golden.outputs[at + channel]
-                        w.new[count] = w.lanes[channel - lane]
-                        count += 1
-                    changed >>= 1
-                    channel += 1
+            for lane in range(0, layer.lanes, 16):
+                changed = _window(t, layer, golden, w, out_y, out_x, lane, at)
+                changed &= (1 << min(16, layer.channels - lane)) - 1
+                while changed:
+                    j = lowest(changed)
+                    changed &= changed - 1
+                    old = golden.outputs[at + lane + j]
+                    count = _list(layer, w, count, lane + j, out_y, out_x, old, w.fresh[j])
+    return count
+
+
+@inlined
+def _finish_line(t: Any, number: Any, faults: Any, fault: Any, golden: Any, w: Any, image: Any) -> Any:
+    """Do a fault of one bit of a weight line that meets golden operands: only channels of its column change."""
+    layer, setup, first = t.layers[number], t.setup[0], faults.starts[fault]
+    row, col, bit = faults.sites[first, 1], faults.sites[first, 2], faults.sites[first, 3]
+    rows = (row, setup.rows if faults.sites[first, 0] == WEIGHT else row + 1)
+    lists, count, shrink = w.lists[number], 0, 1 + layer.plain_pool
+    top, bottom = w.boxes[number, 0] // shrink, min(w.boxes[number, 1] // shrink, layer.out_height - 1)
+    left, right = w.boxes[number, 2] // shrink & ~15, min(w.boxes[number, 3] // shrink, layer.out_width - 1)
+    for group in range(layer.groups):
+        for output in range(col, layer.group_outputs, setup.cols):
+            channel = group * layer.group_outputs + output
+            if w.ends[2 * lists + 2] > w.ends[2 * lists]:
+                fill_plane(layer, lists, w, golden.values, image * t.sizes[0] + layer.values, seen(t, bit))
+                for out_y in range(top, bottom + 1):
+                    for x in range(left, right + 1, 16):
+                        changed = line_windows(t, layer, w, image, rows, power(t, bit), channel, out_y, x)
+                        at = image * t.sizes[4] + layer.line_outputs + x
+                        at += (channel * layer.out_height + out_y) * layer.line_row
+                        while changed:
+                            j = lowest(changed)
+                            changed &= changed - 1
+                            old = w.line_outputs[at + j]
+                            count = _list(layer, w, count, channel, out_y, x + j, old, w.fresh[j])
+            lists += 1
     return count
 
 
@@ -441,7 +390,7 @@ def _final(t: Any, layer: Any, sums: Any, base: Any, out: Any) -> None:
             out[channel * positions + position] = value
 
 
-@njit
+@inlined
 def _run(t: Any, golden: Any, w: Any, faults: Any, fault: Any, image: Any, out: Any) -> Any:  # noqa: PLR0912
     """Run one fault on one image. Write final accumulators if they were reached.
 
@@ -464,6 +413,9 @@ def _run(t: Any, golden: Any, w: Any, faults: Any, fault: Any, image: Any, out: 
             reach = w.boxes[number]
             box[0], box[1], box[2], box[3] = reach[0], reach[1], reach[2], reach[3]
         if not acts and not count:
+            continue
+        if not count and mode == LINE and layer.line >= 0 and faults.starts[fault] + 1 == faults.starts[fault + 1]:
+            count = _finish_line(t, number, faults, fault, golden, w, image)
             continue
         _box_of_changes(layer, w, count)
         x, x0 = golden.values, values
@@ -547,38 +499,23 @@ def final_golden(t: Any, golden: Any, images: Any, out: Any) -> None:
 
 
 @njit
-def run_all(t: Any, golden: Any, w: Any, faults: Any, images: Any, out: Any, activated: Any) -> None:
-    """Run all faults on all images that are here.
+def run_pairs(t: Any, golden: Any, w: Any, faults: Any, chosen: Any, images: Any, out: Any, activated: Any) -> None:
+    """Run faults on images: pairs with the same fault best one after the other.
 
     Parameters
     ----------
-    out : ndarray of int64, shape (faults, images, classes)
+    chosen, images : ndarray of int64, shape (pairs,)
+        The fault, and the image among those that are here, of each pair.
+    out : ndarray of int64, shape (pairs, classes)
         Holds the golden accumulators; those that a fault reaches are written.
-    activated : ndarray of int64, shape (faults, images)
+    activated : ndarray of int64, shape (pairs,)
     """
-    for fault in range(len(faults.mode)):
-        constant = prepare_line(t, faults, fault, w) if faults.mode[fault] == LINE else np.int64(0)
-        for image in range(images):
-            counted, _ = _run(t, golden, w, faults, fault, image, out[fault, image])
-            activated[fault, image] = constant + counted
-
-
-@njit
-def run_pairs(t: Any, golden: Any, w: Any, faults: Any, pairs: Any, images: Any, out: Any, activated: Any) -> None:
-    """Run some faults, each on an image of its own.
-
-    Parameters
-    ----------
-    pairs : ndarray of int64
-        The faults.
-    images : ndarray of int64
-        For each, the image among those that are here.
-    out : ndarray of int64, shape (all faults, classes)
-        Holds the golden accumulators.
-    activated : ndarray of int64, shape (all faults,)
-    """
-    for index in range(len(pairs)):
-        fault = pairs[index]
-        constant = prepare_line(t, faults, fault, w) if faults.mode[fault] == LINE else np.int64(0)
-        counted, _ = _run(t, golden, w, faults, fault, images[index], out[fault])
-        activated[fault] = constant + counted
+    prepared, constant = np.int64(-1), np.int64(0)
+    for index in range(len(chosen)):
+        fault = chosen[index]
+        if fault != prepared:
+            prepared, constant = fault, np.int64(0)
+            if faults.mode[fault] == LINE:
+                constant = prepare_line(t, faults, fault, w)
+        counted, _ = _run(t, golden, w, faults, fault, images[index], out[index])
+        activated[index] = constant + counted

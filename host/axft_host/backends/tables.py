@@ -4,9 +4,11 @@ Layouts, for one image:
 
 * *values*, the operands that enter each layer, int16: planes (channel, row, column) with their padding, layer after
   layer. Bits that the multiplier ignores are 0. A dense layer's inputs are channels of one element each.
-* *sums*, the accumulators of each layer with their bias: (position, channel), the channels padded with zeros to a
-  multiple of 8. Without their wrap, which commutes with additions.
+* *sums*, the accumulators of each layer with their bias: (position, channel), the channels padded with zeros to 8 or a
+  multiple of 16. Without their wrap, which commutes with additions.
 * *outputs*, what a layer hands on, int16: (pooled position, channel), to compare with.
+* the last two once more by channel, *line sums* (channel, row, column) with rows as wide as those of the values, and
+  *line outputs* (channel, row, column) with rows of a multiple of 16: for faults that touch single channels.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ _LAYER = _names(
     pool plain_pool pool_y pool_x pool_stride_y pool_stride_x pool_top pool_left pool_dilation_y pool_dilation_x
     outputs out_height out_width next next_plane next_row next_y next_x next_flat
     toeplitz m k n wraps products_wrap
+    quick pairs line line_size line_outputs line_row line_made
     """
 )
 # values, plane, row: where its operands begin, and the size of a plane and of a row of them
@@ -57,6 +60,10 @@ _LAYER = _names(
 # outputs: where they begin; next, next_plane, next_row: where they go among the operands of the next layer, next_y,
 #     next_x: as row and column of its planes, or, if next_flat, all as channels of one element
 # toeplitz, m, k, n: its GEMMs; wraps, products_wrap: whether sums may, with any operands and with any products
+# quick: the host's part is the largest of one or of 2 x 2 sums, then a requantisation
+# pairs: differences of two of its operands fit into 16 bits
+# line, line_outputs: where its line sums and line outputs begin, or -1 if it has none; line_size, line_row: of the sums
+#     of one channel, of one row of outputs; line_made: where the rows of PEs that make its positions begin in `made`
 
 #: Numbers of the array.
 _SETUP = _names("rows cols width acc_bits product_bits omit_weight omit_activation vbreak")
@@ -75,8 +82,10 @@ class Tables(NamedTuple):
         The type of all sums.
     factors : ndarray of int32
         Of requantisations: (position or one for all, channel).
-    sizes : ndarray of int64, shape (3,)
-        Elements of values, sums and outputs of one image.
+    made : ndarray of int32
+        Of layers with line sums: the row of the PE that makes each position; -1 between and behind them.
+    sizes : ndarray of int64, shape (5,)
+        Elements of values, sums, outputs, line sums and line outputs of one image.
     """
 
     layers: Array
@@ -84,6 +93,7 @@ class Tables(NamedTuple):
     weights: Array
     bias: Array
     factors: Array
+    made: Array
     sizes: Array
 
 
@@ -96,6 +106,7 @@ class _Builder:
     weights: list[Array]
     bias: list[Array]
     factors: list[Array]
+    made: list[Array]
     sizes: list[int]
 
     def add(self, op: Conv | Dense, ops: tuple[Op, ...], following: Conv | Dense | None) -> None:
@@ -114,13 +125,14 @@ class _Builder:
         self._host(row, shape, ops, last=following is None)
         if following is not None:
             self._next(row, following)
+            self._line(row)
+        row["pairs"] = config.width == 8 or (bool(self.rows) and _lowest(self.rows[-1]) >= 0)
         self.rows.append(row)
 
     def _multiply(self, row: dict[str, int], op: Conv | Dense, shape: ConvShape) -> None:
         outputs = shape.group_outputs
-        tap = -(-outputs // 8) * 8
-        lanes = (shape.groups - 1) * outputs + tap
-        lanes = -(-lanes // 8) * 8
+        tap = _padded(outputs)
+        lanes = _padded((shape.groups - 1) * outputs + tap)
         omit = self.workload.config.omit_weight
         weights = (op.weights >> omit << omit).reshape(shape.groups, outputs, shape.group_inputs, *shape.kernel)
         placed = np.zeros((shape.groups, shape.group_inputs, *shape.kernel, tap), dtype=np.int16)
@@ -161,7 +173,7 @@ class _Builder:
     def _host(self, row: dict[str, int], shape: ConvShape, ops: tuple[Op, ...], *, last: bool) -> None:
         """Read the host's operations as: one on each value, a pooling, one on each value; any of them may lack."""
         size = shape.out_height, shape.out_width
-        row.update({"before": -1, "after": -1, "pool_y": 1, "pool_x": 1})
+        row.update({"before": -1, "after": -1, "pool_y": 1, "pool_x": 1, "line": -1})
         row.update({"pool_stride_y": 1, "pool_stride_x": 1})
         narrow = False
         for op in pool_first(ops):
@@ -189,10 +201,15 @@ class _Builder:
                 raise UnsupportedError(f"operation {type(op).__name__}")
         if not narrow and not last:
             raise UnsupportedError("a layer without a requantisation")
+        if not row["pool"]:
+            each = _names("before before_step before_shift before_low before_high")
+            row.update({name.replace("before", "after"): row[name] for name in each})
+            row.update({"before": -1})
         names = _names("pool before wraps pool_y pool_x pool_stride_y pool_stride_x pool_top pool_left")
         plain = [row[name] for name in names] == [1, -1, 0, 2, 2, 2, 2, 0, 0]
         inside = 2 * size[0] <= shape.out_height and 2 * size[1] <= shape.out_width
         row["plain_pool"] = plain and inside and row["pool_dilation_y"] == row["pool_dilation_x"] == 1
+        row["quick"] = (row["plain_pool"] or not row["pool"]) and row["after"] >= 0 and not row["wraps"]
         row.update({"outputs": self.sizes[2], "out_height": size[0], "out_width": size[1]})
         self.sizes[2] += size[0] * size[1] * row["lanes"]
 
@@ -213,6 +230,23 @@ class _Builder:
         row[f"{name}_shift"], row[f"{name}_low"], row[f"{name}_high"] = limits
         self.factors.append(factors.ravel())
 
+    def _line(self, row: dict[str, int]) -> None:
+        """Lay out what weight lines need: of im2col, with windows side by side and one factor for each channel."""
+        if row["toeplitz"] or row["m"] == 1 or not row["quick"] or row["after_step"]:
+            return
+        if row["stride_y"] != 1 or row["stride_x"] != 1:
+            return
+        size = row["height"] * row["row"]
+        row.update({"line": self.sizes[3], "line_size": size, "line_outputs": self.sizes[4]})
+        row["line_row"] = -(-row["out_width"] // 16) * 16
+        row["line_made"] = sum(map(np.size, self.made))
+        self.sizes[3] += row["channels"] * size
+        self.sizes[4] += row["channels"] * row["out_height"] * row["line_row"]
+        made = np.full((row["height"], row["row"]), -1, dtype=np.int32)
+        places = np.arange(row["height"] * row["width"]) % self.workload.config.rows
+        made[:, : row["width"]] = places.reshape(row["height"], row["width"])
+        self.made.extend([made.ravel(), np.full(64, -1, dtype=np.int32)])
+
     def _next(self, row: dict[str, int], following: Conv | Dense) -> None:
         if isinstance(following, Conv):
             shape = following.shape
@@ -225,6 +259,16 @@ class _Builder:
             row["next_plane"] = row["out_height"] * row["out_width"]
             row["next"] = self.sizes[0]
             row["next_flat"] = 1
+
+
+def _padded(channels: int) -> int:
+    """Return how many elements hold so many channels."""
+    return 8 if channels <= 8 else -(-channels // 16) * 16
+
+
+def _lowest(row: dict[str, int]) -> int:
+    """Return a number that no output of a layer is below."""
+    return row["after_low"] if row["after"] >= 0 else row["before_low"]
 
 
 def _as_conv(op: Dense) -> ConvShape:
@@ -243,7 +287,7 @@ def build_tables(workload: Workload) -> Tables:
     """
     ops, config = workload.network.ops, workload.config
     starts = [index for index, op in enumerate(ops) if isinstance(op, (Conv, Dense))]
-    builder = _Builder(workload, [], [], [], [], [0, 0, 0])
+    builder = _Builder(workload, [], [], [], [], [], [0] * 5)
     for start, end in zip(starts, [*starts[1:], len(ops)], strict=True):
         op, following = ops[start], ops[end] if end < len(ops) else None
         assert isinstance(op, (Conv, Dense)) and (following is None or isinstance(following, (Conv, Dense)))
@@ -266,9 +310,10 @@ def build_tables(workload: Workload) -> Tables:
     return Tables(
         layers=_structured(_LAYER, builder.rows),
         setup=_structured(_SETUP, [setup]),
-        weights=np.concatenate(builder.weights),
+        weights=np.concatenate([*builder.weights, np.zeros(64, dtype=np.int16)]),
         bias=bias.astype(np.int32 if narrow else np.int64),
-        factors=np.concatenate([*builder.factors, np.zeros(8, dtype=np.int32)]),
+        factors=np.concatenate([*builder.factors, np.zeros(16, dtype=np.int32)]),
+        made=np.concatenate([*builder.made, np.full(64, -1, dtype=np.int32)]),
         sizes=np.array(builder.sizes, dtype=np.int64),
     )
 
