@@ -111,7 +111,7 @@ def numpy_rate(workload: Workload, faults: Sequence[Fault], rounds: int) -> floa
     )
     certain = CertainMasking(workload).of(faults)
     chosen = [fault for fault, masked in zip(faults, certain, strict=True) if not masked][:16]
-    emulator, seconds = Emulator(compiled=False), []
+    emulator, seconds = Emulator(engine="numpy"), []
     for _ in range(rounds):
         start = time.process_time()
         emulator.evaluate(some, chosen)

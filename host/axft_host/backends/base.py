@@ -152,6 +152,12 @@ class Backend(ABC):
     #: and where they share work.
     seconds_per_fault: float | None = None
 
+    #: What computes, where a backend has several ways with equal results: the one used last.
+    engine: str | None = None
+
+    #: How many pairs one batch of faults had best be, where they share work; None for the usual.
+    pairs_at_once: int | None = None
+
     def device(self) -> dict[str, Any] | None:
         """Return what identifies the device used last, as plain JSON values; None if there is none.
 
@@ -232,6 +238,25 @@ class Backend(ABC):
         Parameters and errors are those of `evaluate`.
         """
         yield from self.evaluate(workload, faults, progress)
+
+    def evaluate_blocks(
+        self, workload: Workload, faults: Sequence[AnyFault], progress: Callable[[int], None] | None = None
+    ) -> Iterator[tuple[slice, Int64, Int64]] | None:
+        """Run faults over a few images at a time, where that is the faster way; return None where it is not.
+
+        Yields
+        ------
+        images : slice
+        accumulators : ndarray of int64, shape (faults, images, classes)
+        activated : ndarray of int64, shape (faults, images)
+            As in `Evaluation`. Both are used again for the next images.
+
+        Raises
+        ------
+        FaultError
+            As `evaluate`.
+        """
+        return None
 
     def _plain(
         self, workload: Workload, faults: Sequence[Fault | None], progress: Callable[[int], None] | None

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from axft_host.backends.base import Evaluation, Workload
 from axft_host.backends.faulty import fault_tables
+from axft_host.backends.jit import announced
 from axft_host.backends.lines import line_sums
 from axft_host.backends.propagate import final_golden, make_golden, run_pairs
 from axft_host.backends.state import SLACK, Golden, Scratch, make_scratch
@@ -46,6 +47,18 @@ class CompiledEngine:
         self._kept: dict[int, Golden] = {}
         self._kept_bytes = 0
         self._final: Int64 | None = None
+        with announced(f"{self._tables.bias.dtype}-sums"):
+            self._compile()
+
+    def _compile(self) -> None:
+        """Call each compiled function once, on nothing."""
+        none, nobody = np.zeros(0, dtype=np.int64), fault_tables([])
+        golden = self._empty(0)
+        make_golden(self._tables, golden, self._scratch, 0)
+        line_sums(self._tables, golden, self._scratch, 0)
+        out = none.reshape(0, self._workload.network.classes)
+        final_golden(self._tables, golden, 0, out)
+        run_pairs(self._tables, golden, self._scratch, nobody, none, none, out, none)
 
     def golden_accumulators(self) -> Int64:
         """Return the final accumulators without a fault, shape (images, classes); not to be written to."""
@@ -72,19 +85,20 @@ class CompiledEngine:
                 progress(len(golden[block]) * len(faults))
         return results
 
-    def blocks(self, faults: Sequence[Fault]) -> Iterator[tuple[slice, Int64, Int64]]:
-        """Yield images, final accumulators, shape (faults, images, classes), and activations, shape (faults, images).
-
-        The arrays are used again for the next block.
-        """
+    def blocks(
+        self, faults: Sequence[Fault], progress: Callable[[int], None] | None = None
+    ) -> Iterator[tuple[slice, Int64, Int64]]:
+        """See `Backend.evaluate_blocks`."""
         golden, tables = self.golden_accumulators(), fault_tables(faults)
+        chosen, images = (each.ravel() for each in np.indices((len(faults), 0)))
         for block in self._blocks():
             here, count = self._golden(block), len(golden[block])
             out = np.broadcast_to(golden[block], (len(faults), *golden[block].shape)).copy()
             activated = np.zeros((len(faults), count), dtype=np.int64)
             if faults:
                 line_sums(self._tables, here, self._scratch, count)
-                chosen, images = (each.ravel() for each in np.indices((len(faults), count)))
+                if chosen.size != activated.size:
+                    chosen, images = (each.ravel() for each in np.indices(activated.shape))
                 run_pairs(
                     self._tables,
                     here,
@@ -96,6 +110,8 @@ class CompiledEngine:
                     activated.reshape(-1),
                 )
             yield block, out, activated
+            if progress is not None:
+                progress(activated.size)
 
     def inject(self, faults: Any, images: Int64) -> tuple[Int64, Int64]:
         """Run faults (of `fault_tables`), each on one image; return final accumulators and activations."""
@@ -115,19 +131,24 @@ class CompiledEngine:
     def _blocks(self) -> list[slice]:
         return [slice(first, first + _BLOCK) for first in range(0, len(self._workload.images), _BLOCK)]
 
+    def _empty(self, images: int) -> Golden:
+        kinds = np.int16, self._tables.bias.dtype, np.int16
+        return Golden(
+            *(
+                np.zeros(images * int(size) + SLACK, dtype=kind)
+                for size, kind in zip(self._tables.sizes, kinds, strict=False)
+            )
+        )
+
     def _golden(self, block: slice) -> Golden:
         if block.start in self._kept:
             return self._kept[block.start]
         inputs = input_values(self._workload, block)
         images = len(inputs)
-        values, sums, outputs = (
-            np.zeros(images * int(size) + SLACK, dtype)
-            for size, dtype in zip(self._tables.sizes, (np.int16, self._tables.bias.dtype, np.int16), strict=False)
-        )
-        values[: images * int(self._tables.sizes[0])].reshape(images, -1)[:, : inputs.shape[1]] = inputs
-        golden = Golden(values, sums, outputs)
+        golden = self._empty(images)
+        golden.values[: images * int(self._tables.sizes[0])].reshape(images, -1)[:, : inputs.shape[1]] = inputs
         make_golden(self._tables, golden, self._scratch, images)
-        size = values.nbytes + sums.nbytes + outputs.nbytes
+        size = sum(array.nbytes for array in golden)
         if self._kept_bytes + size <= _KEEP_BYTES:
             self._kept[block.start] = golden
             self._kept_bytes += size

@@ -5,15 +5,15 @@ are kept for a block of images; a fault changes some accumulators of a layer (`p
 activations then differ from the golden ones run through the next layer again. The others meet the fault in the
 next layer with golden activations.
 
-That is the way of every machine, in numpy. On request, where numba is installed, `compiled` does the same for single
-values instead of images (``docs/concepts/fast-campaigns.md``).
+That is the way of every machine, in numpy. Where numba is installed, `compiled` does the same for single values instead
+of images (``docs/concepts/fast-campaigns.md``); campaigns that are worth its start-up use it.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,18 +43,43 @@ Int64 = NDArray[np.int64]
 #: Images whose golden run is kept at a time, in columns of the arrays below.
 _BLOCK = 256
 
-#: Environment variable that asks for an engine: ``numpy`` (the default) or ``compiled``.
+#: Pairs of a batch of the compiled engine: a second or two.
+_PAIRS_AT_ONCE = 2_000_000
+
+#: Environment variable that asks for an engine.
 ENGINE = "AXFT_ENGINE"
-_ENGINES = ("numpy", "compiled")
+ENGINES = ("numpy", "compiled")
+
+#: Pairs (fault, image) that take longer in numpy than the compiled engine takes to start.
+_WORTH_PAIRS = 200_000
 
 _logger = logging.getLogger(__name__)
 
 
-def _wants_compiled() -> bool:
-    name = os.environ.get(ENGINE) or _ENGINES[0]
-    if name not in _ENGINES:
-        raise ConfigError(unknown_name(f"engine ${ENGINE}", name, _ENGINES))
-    return name == "compiled"
+def choose_engine(pairs: int) -> str:
+    """Return which engine is to run a campaign.
+
+    Parameters
+    ----------
+    pairs : int
+        How many pairs (fault, image) there are to run.
+
+    Returns
+    -------
+    str
+        What the environment variable `ENGINE` says; else the compiled one, if there is numba, and enough to do.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such engine.
+    """
+    name = os.environ.get(ENGINE)
+    if name:
+        if name not in ENGINES:
+            raise ConfigError(unknown_name(f"engine ${ENGINE}", name, ENGINES))
+        return name
+    return "compiled" if available() and pairs >= _WORTH_PAIRS else "numpy"
 
 
 @dataclass(slots=True)
@@ -82,15 +107,16 @@ class Emulator(Backend):
 
     Parameters
     ----------
-    compiled : bool or None
-        Whether to use the compiled engine; None to do what the environment variable `ENGINE` says.
+    engine : str or None
+        Of `ENGINES`; None to do what the environment variable `ENGINE` says, and else numpy.
     """
 
     name = "emu"
     skips_certain = True
 
-    def __init__(self, *, compiled: bool | None = None) -> None:
-        self._compiled = _wants_compiled() if compiled is None else compiled
+    def __init__(self, *, engine: str | None = None) -> None:
+        self._wanted = self.engine = engine or choose_engine(0)
+        self.pairs_at_once = _PAIRS_AT_ONCE if self.engine == "compiled" else None
         # The stages of the workload used last, and its engine; None if it has none.
         self._workload: Workload | None = None
         self._stages: list[Stage] = []
@@ -132,12 +158,8 @@ class Emulator(Backend):
         self, workload: Workload, faults: Sequence[AnyFault | None], progress: Callable[[int], None] | None = None
     ) -> list[Evaluation]:
         """See :meth:`Backend.evaluate`. Faults are the inner loop: the golden run of a block of images is shared."""
-        schedule = workload.schedule
-        checked = array_faults(self.name, faults)
-        for fault in checked:
-            if fault is not None:
-                check_fault(fault, workload.config, schedule)
-        if self._compiled and (engine := self._engine_of(workload)) is not None:
+        checked = self._checked(workload, faults)
+        if (engine := self._engine_of(workload)) is not None:
             return engine.evaluate(checked, progress)
         stages = self._stages_of(workload)
         effects = [[] if fault is None else self._effects(stages, fault) for fault in checked]
@@ -159,9 +181,24 @@ class Emulator(Backend):
                     progress(final.shape[1])
         return results
 
+    def evaluate_blocks(
+        self, workload: Workload, faults: Sequence[AnyFault], progress: Callable[[int], None] | None = None
+    ) -> Iterator[tuple[slice, Int64, Int64]] | None:
+        """See :meth:`Backend.evaluate_blocks`. Only the compiled engine does it."""
+        checked = self._checked(workload, faults)
+        engine = self._engine_of(workload)
+        return None if engine is None else engine.blocks([fault for fault in checked if fault is not None], progress)
+
+    def _checked(self, workload: Workload, faults: Sequence[AnyFault | None]) -> list[Fault | None]:
+        checked, schedule = array_faults(self.name, faults), workload.schedule
+        for fault in checked:
+            if fault is not None:
+                check_fault(fault, workload.config, schedule)
+        return checked
+
     def _engine_of(self, workload: Workload) -> CompiledEngine | None:
         """Return the compiled engine for a workload, or None if it has to be numpy."""
-        if self._engine_workload is not workload:
+        if self._wanted == "compiled" and self._engine_workload is not workload:
             self._engine_workload, self._engine = workload, None
             # Importing it imports numba, which takes a second.
             from axft_host.backends.compiled import CompiledEngine
@@ -173,6 +210,8 @@ class Emulator(Backend):
                     _logger.warning("the compiled engine needs numba (pip install 'axft-hw[fast]'); running in numpy")
             except UnsupportedError as reason:
                 _logger.info("network %s runs in numpy: it has %s", workload.network.name, reason)
+            self.engine = "numpy" if self._engine is None else "compiled"
+            self.pairs_at_once = None if self._engine is None else _PAIRS_AT_ONCE
         return self._engine
 
     def _stages_of(self, workload: Workload) -> list[Stage]:

@@ -1,27 +1,71 @@
-"""Numba, where there is one: boards have none, and must still import every module."""
+"""Numba, where there is one: boards have none, and must still import every module.
+
+Machine code is kept in files for the next process. Numba looks only at the file of a function to tell whether it has
+changed, not at those of the functions that it calls: so the code is kept in a directory whose name is a digest of all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, TypeVar
 
-__all__ = ["available", "inlined", "intrinsic", "njit"]
+from axft_host.paths import user_cache_dir
+
+__all__ = ["announced", "available", "inlined", "intrinsic", "njit"]
+
+_logger = logging.getLogger(__name__)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+#: Modules with compiled functions, and with what these are made of.
+_SOURCES = ("jit", "lanes", "faulty", "lines", "replay", "propagate", "state", "tables")
 
 
 def available() -> bool:
     """Return whether functions can be compiled."""
+    return find_spec("numba") is not None
+
+
+@lru_cache(maxsize=1)
+def _directory() -> Path | None:
+    """Return where machine code is kept, or None if nothing can be written there."""
+    digest = hashlib.sha256()
+    for name in _SOURCES:
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     try:
-        import numba  # noqa: F401
-    except ImportError:
-        return False
-    return True
+        base = Path(os.environ.get("NUMBA_CACHE_DIR") or user_cache_dir() / "machine-code")
+        directory = base / digest.hexdigest()[:16]
+        directory.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return None
+    return directory if os.access(directory, os.W_OK) else None
+
+
+@contextmanager
+def announced(what: str) -> Iterator[None]:
+    """Say that something is being compiled, if it is the first time that machine code of it will be kept."""
+    directory = _directory()
+    mark = None if directory is None else directory / f"{what}.compiled"
+    if mark is not None and mark.exists():
+        yield
+        return
+    _logger.warning("compiling the engine for %s on this machine, once: this takes about a minute", what)
+    yield
+    if mark is not None:
+        with suppress(OSError):
+            mark.touch()
 
 
 def njit(function: Function) -> Function:
     """Compile a function when it is first called, and keep the machine code in a file for the next process."""
-    return _compiled(function, forceinline=False)
+    return _compiled(function, cache=True)
 
 
 def inlined(function: Function) -> Function:
@@ -29,14 +73,24 @@ def inlined(function: Function) -> Function:
     return _compiled(function, forceinline=True)
 
 
-def _compiled(function: Function, **options: Any) -> Function:
+def _compiled(function: Function, *, cache: bool = False, **options: Any) -> Function:
     try:
         import numba
     except ImportError:
         return function
-    # No references are counted (_nrt): compiled functions allocate nothing, and counting took nine tenths of the time.
+    settings: Any = numba.config
+    directory, before = _directory(), settings.CACHE_DIR
     decorate: Any = numba.njit
-    compiled: Function = decorate(cache=True, error_model="numpy", _nrt=False, **options)(function)
+    if directory is not None:
+        settings.CACHE_DIR = str(directory)
+    try:
+        # No references are counted (_nrt): compiled functions allocate nothing, and counting took nine tenths of the
+        # time. The option is numba's own: pyproject.toml names the versions that were tried.
+        compiled: Function = decorate(
+            cache=cache and directory is not None, error_model="numpy", _nrt=False, **options
+        )(function)
+    finally:
+        settings.CACHE_DIR = before
     return compiled
 
 

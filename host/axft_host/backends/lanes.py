@@ -23,10 +23,13 @@ __all__ = [
     "finish8",
     "finish16",
     "finish_line16",
-    "lowest",
+    "list16",
     "requantise8",
     "sum8",
     "sum_taps32",
+    "sum_taps_short128",
+    "sum_taps_short32",
+    "sum_taps_short128_masked",
 ]
 
 
@@ -52,13 +55,13 @@ class _Vector:
         self.element = context.get_value_type(array_type.dtype)
         self._bytes = self.element.width // 8
         place = builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
-        self._place = builder.bitcast(place, ir.VectorType(self.element, lanes).as_pointer())
+        self.place = builder.bitcast(place, ir.VectorType(self.element, lanes).as_pointer())
 
     def load(self) -> Any:
-        return self._builder.load(self._place, align=self._bytes)
+        return self._builder.load(self.place, align=self._bytes)
 
     def store(self, value: Any) -> None:
-        self._builder.store(value, self._place, align=self._bytes)
+        self._builder.store(value, self.place, align=self._bytes)
 
 
 def _constant(element: Any, values: Any) -> Any:
@@ -117,31 +120,42 @@ def _add_scaled(lanes: int) -> Any:
     return intrinsic(add_scaled)
 
 
+def _has(context: Any, feature: str) -> bool:
+    """Return whether the processor that is compiled for has a feature."""
+    return f"+{feature}" in context.codegen().magic_tuple()[-1].split(",")
+
+
+def _multiply_pairs(context: Any, builder: Any, left: Any, right: Any, factor: Any) -> Any:
+    """Return left * the low half of a factor + right * its high half, in 32 bits."""
+    from llvmlite import ir
+
+    lanes, word = left.type.count, _word(32)
+    both = _splat(builder, builder.trunc(factor, word), lanes)
+    if lanes == 16 and _has(context, "avx512bw"):
+        pairs = _shuffled(builder, left, right, [place for lane in range(16) for place in (lane, 16 + lane)])
+        kind = ir.FunctionType(ir.VectorType(word, 16), [pairs.type, pairs.type])
+        multiply = builder.module.declare_intrinsic("llvm.x86.avx512.pmaddw.d.512", (), kind)
+        return builder.call(multiply, [pairs, builder.bitcast(both, pairs.type)])
+    low = builder.ashr(builder.shl(both, _constant(word, [16] * lanes)), _constant(word, [16] * lanes))
+    high = builder.ashr(both, _constant(word, [16] * lanes))
+    left, right = _resized(builder, left, word), _resized(builder, right, word)
+    return builder.add(builder.mul(left, low), builder.mul(right, high))
+
+
 def _add_pairs(lanes: int) -> Any:
     def add_pairs(typing: Any, target: Any, i: Any, source: Any, places: Any, factors: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            from llvmlite import ir
-
-            double, word = ir.VectorType(_word(16), 2 * lanes), _word(32)
-            even, odd = range(0, 2 * lanes, 2), range(1, 2 * lanes, 2)
-            into = _Vector(context, builder, target, arguments[0], arguments[1], lanes)
-            total = into.load()
-            for index in range(0, len(places), 2):
-                left, right = (
-                    _Vector(context, builder, source, arguments[2], builder.extract_value(arguments[3], one), lanes)
-                    for one in (index, index + 1)
-                )
-                # Pairs of 16-bit numbers, multiplied and added up: one instruction, if it is written like this.
-                order = [place for lane in range(lanes) for place in (lane, lanes + lane)]
-                pairs = _shuffled(builder, left.load(), right.load(), order)
-                factor = builder.trunc(builder.extract_value(arguments[4], index // 2), word)
-                both = builder.bitcast(_splat(builder, factor, lanes), double)
-                terms = [
-                    builder.mul(*(_resized(builder, _shuffled(builder, v, v, half), word) for v in (pairs, both)))
-                    for half in (even, odd)
-                ]
-                total = builder.add(total, _resized(builder, builder.add(*terms), into.element))
-            into.store(total)
+            for part in range(0, lanes, 16):
+                offset = arguments[1].type(part)
+                into = _Vector(context, builder, target, arguments[0], builder.add(arguments[1], offset), 16)
+                total = into.load()
+                for index in range(0, len(places), 2):
+                    at = (builder.add(builder.extract_value(arguments[3], one), offset) for one in (index, index + 1))
+                    left, right = (_Vector(context, builder, source, arguments[2], one, 16).load() for one in at)
+                    factor = builder.extract_value(arguments[4], index // 2)
+                    more = _multiply_pairs(context, builder, left, right, factor)
+                    total = builder.add(total, _resized(builder, more, into.element))
+                into.store(total)
             return context.get_dummy_value()
 
         return _signature("void", target, i, source, places, factors), generate
@@ -180,39 +194,48 @@ add_pairs16, add_pairs32 = _add_pairs(16), _add_pairs(32)
 add_bits8, add_bits16 = _add_bits(8), _add_bits(16)
 
 
-@intrinsic
-def sum_taps32(
-    typing: Any, target: Any, i: Any, source: Any, base: Any, taps: Any, ends: Any, number: Any, mask: Any
-) -> Any:
-    """Write to target[i:] sums of source[base + tap:] & mask, less those of the taps that come first.
+def _sum_taps(lanes: int, bits: int, *, masked: bool) -> Any:
+    def sum_taps(
+        typing: Any, target: Any, i: Any, source: Any, base: Any, taps: Any, first: Any, last: Any, mask: Any, sign: Any
+    ) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            from llvmlite import ir
+            from numba.core import cgutils
 
-    The taps to take away are from ends[number] to ends[number + 1], the others from there to ends[number + 2].
-    """
+            tools: Any = cgutils
+            whole, i, operands, base, listed, first, last, mask, sign = arguments
+            narrow, offsets = _word(bits), context.make_array(taps)(context, builder, listed).data
+            parts = range(0, lanes, 32)
+            held = [
+                tools.alloca_once_value(builder, ir.Constant(ir.VectorType(narrow, 32), None)) for _ in parts
+            ]
+            with tools.for_range_slice(builder, first, last, ir.Constant(last.type, 1)) as (index, _):
+                place = builder.add(base, builder.sext(builder.load(builder.gep(offsets, [index])), base.type))
+                for part, total in zip(parts, held, strict=True):
+                    at = builder.add(place, ir.Constant(place.type, part))
+                    values = _Vector(context, builder, source, operands, at, 32).load()
+                    if masked:
+                        values = builder.and_(values, _splat(builder, builder.trunc(mask, values.type.element), 32))
+                    builder.store(builder.add(builder.load(total), _resized(builder, values, narrow)), total)
+            for part, total in zip(parts, held, strict=True):
+                at = builder.add(i, ir.Constant(i.type, part))
+                into = _Vector(context, builder, target, whole, at, 32)
+                more = _resized(builder, builder.load(total), into.element)
+                more = builder.mul(more, _factor(builder, sign, into.element, 32))
+                into.store(builder.add(into.load(), more))
+            return context.get_dummy_value()
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        from llvmlite import ir
-        from numba.core import cgutils
+        return _signature("void", target, i, source, base, taps, first, last, mask, sign), generate
 
-        tools: Any = cgutils
-        target_, i, operands, base, listed, bounds, number, mask = arguments
-        into = _Vector(context, builder, target, target_, i, 32)
-        masks = _splat(builder, builder.trunc(mask, context.get_value_type(source.dtype)), 32)
-        offsets = context.make_array(taps)(context, builder, listed).data
-        start = builder.gep(context.make_array(ends)(context, builder, bounds).data, [number])
-        first, middle, last = (
-            builder.load(builder.gep(start, [ir.Constant(number.type, index)])) for index in range(3)
-        )
-        held = tools.alloca_once_value(builder, ir.Constant(ir.VectorType(into.element, 32), None))
-        for low, high, combine in ((first, middle, builder.sub), (middle, last, builder.add)):
-            with tools.for_range_slice(builder, low, high, ir.Constant(low.type, 1)) as (index, _):
-                tap = builder.sext(builder.load(builder.gep(offsets, [index])), base.type)
-                values = _Vector(context, builder, source, operands, builder.add(base, tap), 32).load()
-                values = _resized(builder, builder.and_(values, masks), into.element)
-                builder.store(combine(builder.load(held), values), held)
-        into.store(builder.load(held))
-        return context.get_dummy_value()
+    return intrinsic(sum_taps)
 
-    return _signature("void", target, i, source, base, taps, ends, number, mask), generate
+
+#: ``(target, i, source, base, taps, first, last, mask, sign)``: target[i:] += sign * the sum of source[base + tap:],
+#: under the mask, over taps[first:last]. Of so many elements; `short` ones add up in 16 bits.
+sum_taps32 = _sum_taps(32, 32, masked=True)
+sum_taps_short32 = _sum_taps(32, 16, masked=True)
+sum_taps_short128 = _sum_taps(128, 16, masked=False)
+sum_taps_short128_masked = _sum_taps(128, 16, masked=True)
 
 
 @intrinsic
@@ -251,13 +274,45 @@ def copy(typing: Any, target: Any, i: Any, source: Any, j: Any, count: Any) -> A
 
 
 @intrinsic
-def lowest(typing: Any, flags: Any) -> Any:
-    """Return the place of the lowest bit of a number that is set."""
+def list16(typing: Any, lists: Any, count: Any, values: Any, steps: Any, fresh: Any, old: Any, k: Any, flags: Any) -> Any:
+    """Add those of 16 elements that are flagged to lists; return their new length.
+
+    Parameters
+    ----------
+    lists : tuple of arrays of int32
+        The last two get elements of `old`, from `k` on, and of `fresh`, the others numbers.
+    values, steps : tuple of int
+        For each of the others, the number of the first element, and what is added from one to the next.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], _word(1)(1))
+        from llvmlite import ir
 
-    return _signature("int64", flags), generate
+        arrays, length, first, step, fresh_, old_, at, chosen_ = arguments
+        word = _word(32)
+        vector, bits = ir.VectorType(word, 16), builder.trunc(chosen_, _word(16))
+        chosen = builder.bitcast(bits, ir.VectorType(_word(1), 16))
+        columns = []
+        for index in range(len(values)):
+            start, apart = (builder.trunc(builder.extract_value(each, index), word) for each in (first, step))
+            apart = builder.mul(_constant(word, range(16)), _splat(builder, apart, 16))
+            columns.append(builder.add(_splat(builder, start, 16), apart))
+        columns.append(_resized(builder, _Vector(context, builder, old, old_, at, 16).load(), word))
+        columns.append(_Vector(context, builder, fresh, fresh_, at.type(0), 16).load())
+        for index, column in enumerate(columns):
+            into = _Vector(context, builder, lists[index], builder.extract_value(arrays, index), length, 16)
+            if _has(context, "avx512f"):
+                # A whole vector, packed: much faster than packing into memory.
+                kind = ir.FunctionType(vector, [vector, vector, chosen.type])
+                pack = builder.module.declare_intrinsic("llvm.x86.avx512.mask.compress.v16i32", (), kind)
+                into.store(builder.call(pack, [column, ir.Constant(vector, ir.Undefined), chosen]))
+            else:
+                kind = ir.FunctionType(ir.VoidType(), [vector, word.as_pointer(), chosen.type])
+                pack = builder.module.declare_intrinsic("llvm.masked.compressstore.v16i32", (), kind)
+                builder.call(pack, [column, builder.bitcast(into.place, word.as_pointer()), chosen])
+        return builder.add(length, builder.zext(builder.ctpop(bits), length.type))
+
+    return _signature("int64", lists, count, values, steps, fresh, old, k, flags), generate
 
 
 def _requantised(builder: Any, values: Any, factors: Any, rule: Any, width: Any) -> Any:

@@ -12,9 +12,9 @@ import numpy as np
 
 from axft_host.backends.faulty import FLIP, SA0, SA1, WEIGHT
 from axft_host.backends.jit import inlined, njit
-from axft_host.backends.lanes import add_bits8, add_bits16, finish_line16, sum8, sum_taps32
+from axft_host.backends.lanes import add_bits8, add_bits16, sum8, sum_taps32, sum_taps_short32, sum_taps_short128, sum_taps_short128_masked
 
-__all__ = ["add_line", "fill_plane", "line_sums", "line_windows", "power", "prepare_line", "seen"]
+__all__ = ["add_line", "fill_plane", "line_sums", "power", "prepare_line", "seen"]
 
 
 @inlined
@@ -152,35 +152,31 @@ def line_sums(t: Any, golden: Any, w: Any, images: Any) -> None:
 
 
 @inlined
-def fill_plane(layer: Any, number: Any, w: Any, x: Any, x0: Any, mask: Any) -> None:
+def fill_plane(t: Any, layer: Any, number: Any, w: Any, x: Any, x0: Any, mask: Any) -> None:
     """Write, for each position, the sum of the operands whose weights gain a bit less those whose weights lose it."""
-    size = (layer.height - 1) * layer.row + layer.width
-    k = 0
-    while k < size:
-        sum_taps32(w.plane, k, x, x0 + k, w.taps, w.ends, 2 * number, mask)
-        k += 32
-
-
-@inlined
-def line_windows(t: Any, layer: Any, w: Any, image: Any, rows: Any, worth: Any, channel: Any, y: Any, x: Any) -> Any:
-    """Redo what the host does for 16 windows of one channel; return which outputs differ from the golden ones."""
-    bases = (image * t.sizes[3] + layer.line + channel * layer.line_size, layer.line_made)
-    old = image * t.sizes[4] + layer.line_outputs + (channel * layer.out_height + y) * layer.line_row + x
-    mask = -(1 << t.setup[0].omit_activation)
-    rule = (layer.after_shift, layer.after_low, layer.after_high)
-    factor = np.int64(t.factors[layer.after + channel])
-    if layer.plain_pool:
-        place = 2 * (y * layer.row + x)
-        places = (place, place + layer.row)
-        flags = finish_line16(
-            w.fresh, w.line_sums, bases, w.plane, t.made, rows, worth, places, factor, rule, mask, w.line_outputs, old
-        )
-    else:
-        places = (y * layer.row + x,)
-        flags = finish_line16(
-            w.fresh, w.line_sums, bases, w.plane, t.made, rows, worth, places, factor, rule, mask, w.line_outputs, old
-        )
-    return flags & ((1 << min(16, layer.out_width - x)) - 1)
+    size, start = (layer.height - 1) * layer.row + layer.width, w.ends[2 * number]
+    middle, last = w.ends[2 * number + 1], w.ends[2 * number + 2]
+    w.plane[:size] = 0
+    while start < last:
+        sign = -1 if start < middle else 1
+        end = middle if start < middle else last
+        k = 0
+        if t.setup[0].width > 8:
+            while k < size:
+                sum_taps32(w.plane, k, x, x0 + k, w.taps, start, end, mask, sign)
+                k += 32
+        else:
+            end = min(end, start + 255)  # of so many operands the sum fits into 16 bits
+            while k + 96 < size:
+                if mask == -1:
+                    sum_taps_short128(w.plane, k, x, x0 + k, w.taps, start, end, mask, sign)
+                else:
+                    sum_taps_short128_masked(w.plane, k, x, x0 + k, w.taps, start, end, mask, sign)
+                k += 128
+            while k < size:
+                sum_taps_short32(w.plane, k, x, x0 + k, w.taps, start, end, mask, sign)
+                k += 32
+        start = end
 
 
 @inlined
@@ -215,7 +211,7 @@ def _add_taps(
     at = layer.sums + channel
     dense = layer.stride_y == 1 and layer.stride_x == 1 and layer.m > 1
     if dense:
-        fill_plane(layer, number, w, x, x0, mask)
+        fill_plane(t, layer, number, w, x, x0, mask)
     first, middle, last = w.ends[2 * number], w.ends[2 * number + 1], w.ends[2 * number + 2]
     made = 0  # row of the PE that makes this position
     for out_y in range(layer.height):

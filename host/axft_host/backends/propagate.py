@@ -25,10 +25,11 @@ from axft_host.backends.lanes import (
     differs8,
     finish8,
     finish16,
-    lowest,
+    finish_line16,
+    list16,
     requantise8,
 )
-from axft_host.backends.lines import add_line, fill_plane, line_windows, power, prepare_line, seen
+from axft_host.backends.lines import add_line, fill_plane, power, prepare_line, seen
 from axft_host.backends.replay import replay, wrapped
 
 __all__ = ["final_golden", "make_golden", "run_pairs"]
@@ -292,37 +293,59 @@ def _from_golden(layer: Any, golden: Any, w: Any, base: Any) -> None:
 
 
 @inlined
-def _list(layer: Any, w: Any, count: Any, channel: Any, out_y: Any, out_x: Any, old: Any, new: Any) -> Any:
-    """Note an output that has changed: where it is among the next layer's operands, and what it is."""
-    place = channel * layer.next_plane + out_y * layer.next_row + out_x
-    w.places[count], w.old[count], w.new[count] = layer.next + place, old, new
-    if layer.next_flat:
-        w.channels[count], w.ys[count], w.xs[count] = place, 0, 0
-    else:
-        w.channels[count], w.ys[count], w.xs[count] = channel, out_y + layer.next_y, out_x + layer.next_x
-    return count + 1
+def _finish(t: Any, layer: Any, golden: Any, w: Any, outputs: Any) -> Any:
+    """Redo what the host does inside the box of windows; list what changed. The image's outputs begin at `outputs`."""
+    # Numbers of the layer in variables: the compiler would read them again after everything that is written.
+    rule = (layer.after_shift, layer.after_low, layer.after_high)
+    mask = -(1 << t.setup[0].omit_activation)
+    lanes, channels, across, step, after = layer.lanes, layer.channels, layer.out_width, layer.after_step, layer.after
+    quick, pooled, sums, below = layer.quick, layer.plain_pool, layer.sums, layer.width * layer.lanes
+    flat, plane, row, top, left = layer.next_flat, layer.next_plane, layer.next_row, layer.next_y, layer.next_x
+    into, count, x0, x1 = layer.next, 0, w.box[2], w.box[3]
+    outputs += layer.outputs
+    for out_y in range(w.box[0], w.box[1] + 1):
+        for out_x in range(x0, x1 + 1):
+            window = out_y * across + out_x
+            at = outputs + window * lanes
+            place = sums + (2 * (out_y * below + out_x * lanes) if pooled else window * lanes)
+            for lane in range(0, lanes, 16):
+                factors, old = after + window * step + lane, at + lane
+                if not quick:
+                    changed = _any_window(t, layer, golden, w, out_y, out_x, lane, old)
+                elif pooled:
+                    four = (place + lane, place + lane + lanes, place + lane + below, place + lane + below + lanes)
+                    if lanes == 8:
+                        changed = finish8(w.fresh, w.sums, four, t.factors, factors, rule, mask, golden.outputs, old)
+                    else:
+                        changed = finish16(w.fresh, w.sums, four, t.factors, factors, rule, mask, golden.outputs, old)
+                else:
+                    one = (place + lane,)
+                    if lanes == 8:
+                        changed = finish8(w.fresh, w.sums, one, t.factors, factors, rule, mask, golden.outputs, old)
+                    else:
+                        changed = finish16(w.fresh, w.sums, one, t.factors, factors, rule, mask, golden.outputs, old)
+                changed &= (1 << min(16, channels - lane)) - 1
+                if changed:
+                    to = lane * plane + out_y * row + out_x
+                    if flat:
+                        lists, starts, steps = (w.places, w.channels, w.old, w.new), (into + to, to), (plane, plane)
+                        count = list16(lists, count, starts, steps, w.fresh, golden.outputs, old, changed)
+                    else:
+                        count = list16(
+                            (w.places, w.channels, w.ys, w.xs, w.old, w.new), count,
+                            (into + to, lane, out_y + top, out_x + left), (plane, 1, 0, 0),
+                            w.fresh, golden.outputs, old, changed,
+                        )  # fmt: skip
+    if flat:
+        w.ys[:count] = 0
+        w.xs[:count] = 0
+    return count
 
 
 @inlined
-def _window(t: Any, layer: Any, golden: Any, w: Any, y: Any, x: Any, lane: Any, outputs: Any) -> Any:
-    """Make 8 or 16 new outputs of a window, into `w.fresh`; return which differ from the golden ones."""
-    mask = -(1 << t.setup[0].omit_activation)
-    old = outputs + lane
-    if layer.quick:
-        rule = (layer.after_shift, layer.after_low, layer.after_high)
-        factors = layer.after + (y * layer.out_width + x) * layer.after_step + lane
-        if layer.plain_pool:
-            at = layer.sums + (2 * y * layer.width + 2 * x) * layer.lanes + lane
-            below = at + layer.width * layer.lanes
-            places = (at, at + layer.lanes, below, below + layer.lanes)
-            if layer.lanes == 8:
-                return finish8(w.fresh, w.sums, places, t.factors, factors, rule, mask, golden.outputs, old)
-            return finish16(w.fresh, w.sums, places, t.factors, factors, rule, mask, golden.outputs, old)
-        place = (layer.sums + (y * layer.width + x) * layer.lanes + lane,)
-        if layer.lanes == 8:
-            return finish8(w.fresh, w.sums, place, t.factors, factors, rule, mask, golden.outputs, old)
-        return finish16(w.fresh, w.sums, place, t.factors, factors, rule, mask, golden.outputs, old)
-    flags = np.int64(0)
+def _any_window(t: Any, layer: Any, golden: Any, w: Any, y: Any, x: Any, lane: Any, old: Any) -> Any:
+    """Make up to 16 new outputs of a window, whatever the host does; return which differ from the golden ones."""
+    flags, mask = np.int64(0), -(1 << t.setup[0].omit_activation)
     for half in range(0, min(16, layer.lanes), 8):
         _any_pool(t, layer, w, y, x, lane + half)
         flags |= differs8(w.lanes, 0, golden.outputs, old + half, mask) << half
@@ -332,48 +355,54 @@ def _window(t: Any, layer: Any, golden: Any, w: Any, y: Any, x: Any, lane: Any, 
 
 
 @inlined
-def _finish(t: Any, layer: Any, golden: Any, w: Any, outputs: Any) -> Any:
-    """Redo what the host does inside the box of windows; list what changed. The image's outputs begin at `outputs`."""
-    count = 0
-    for out_y in range(w.box[0], w.box[1] + 1):
-        for out_x in range(w.box[2], w.box[3] + 1):
-            at = outputs + layer.outputs + (out_y * layer.out_width + out_x) * layer.lanes
-            for lane in range(0, layer.lanes, 16):
-                changed = _window(t, layer, golden, w, out_y, out_x, lane, at)
-                changed &= (1 << min(16, layer.channels - lane)) - 1
-                while changed:
-                    j = lowest(changed)
-                    changed &= changed - 1
-                    old = golden.outputs[at + lane + j]
-                    count = _list(layer, w, count, lane + j, out_y, out_x, old, w.fresh[j])
-    return count
-
-
-@inlined
 def _finish_line(t: Any, number: Any, faults: Any, fault: Any, golden: Any, w: Any, image: Any) -> Any:
     """Do a fault of one bit of a weight line that meets golden operands: only channels of its column change."""
     layer, setup, first = t.layers[number], t.setup[0], faults.starts[fault]
     row, col, bit = faults.sites[first, 1], faults.sites[first, 2], faults.sites[first, 3]
-    rows = (row, setup.rows if faults.sites[first, 0] == WEIGHT else row + 1)
-    lists, count, shrink = w.lists[number], 0, 1 + layer.plain_pool
+    made_by = (row, setup.rows if faults.sites[first, 0] == WEIGHT else row + 1)
+    worth, operands = power(t, bit), seen(t, bit)
+    lists, count, pooled = w.lists[number], 0, layer.plain_pool
+    shrink = 1 + pooled
     top, bottom = w.boxes[number, 0] // shrink, min(w.boxes[number, 1] // shrink, layer.out_height - 1)
     left, right = w.boxes[number, 2] // shrink & ~15, min(w.boxes[number, 3] // shrink, layer.out_width - 1)
+    rule = (layer.after_shift, layer.after_low, layer.after_high)
+    mask, across, width = -(1 << setup.omit_activation), layer.line_row, layer.out_width
+    pitch, flat, plane, next_row = layer.row, layer.next_flat, layer.next_plane, layer.next_row
+    down, over, into, made = layer.next_y, layer.next_x, layer.next, layer.line_made
     for group in range(layer.groups):
         for output in range(col, layer.group_outputs, setup.cols):
             channel = group * layer.group_outputs + output
-            if w.ends[2 * lists + 2] > w.ends[2 * lists]:
-                fill_plane(layer, lists, w, golden.values, image * t.sizes[0] + layer.values, seen(t, bit))
-                for out_y in range(top, bottom + 1):
-                    for x in range(left, right + 1, 16):
-                        changed = line_windows(t, layer, w, image, rows, power(t, bit), channel, out_y, x)
-                        at = image * t.sizes[4] + layer.line_outputs + x
-                        at += (channel * layer.out_height + out_y) * layer.line_row
-                        while changed:
-                            j = lowest(changed)
-                            changed &= changed - 1
-                            old = w.line_outputs[at + j]
-                            count = _list(layer, w, count, channel, out_y, x + j, old, w.fresh[j])
             lists += 1
+            if w.ends[2 * lists] == w.ends[2 * lists - 2]:
+                continue
+            fill_plane(t, layer, lists - 1, w, golden.values, image * t.sizes[0] + layer.values, operands)
+            sums = image * t.sizes[3] + layer.line + channel * layer.line_size
+            outputs = image * t.sizes[4] + layer.line_outputs + channel * layer.out_height * across
+            factor = np.int64(t.factors[layer.after + channel])
+            for out_y in range(top, bottom + 1):
+                for x in range(left, right + 1, 16):
+                    old = outputs + out_y * across + x
+                    if pooled:
+                        place = 2 * (out_y * pitch + x)
+                        changed = finish_line16(
+                            w.fresh, w.line_sums, (sums, made), w.plane, t.made, made_by, worth,
+                            (place, place + pitch), factor, rule, mask, w.line_outputs, old,
+                        )  # fmt: skip
+                    else:
+                        changed = finish_line16(
+                            w.fresh, w.line_sums, (sums, made), w.plane, t.made, made_by, worth,
+                            (out_y * pitch + x,), factor, rule, mask, w.line_outputs, old,
+                        )  # fmt: skip
+                    changed &= (1 << min(16, width - x)) - 1
+                    if changed:
+                        to = channel * plane + out_y * next_row + x
+                        where, steps = (channel, out_y + down, x + over), (1, 0, 0, 1)
+                        if flat:
+                            where, steps = (to, 0, 0), (1, 1, 0, 0)
+                        count = list16(
+                            (w.places, w.channels, w.ys, w.xs, w.old, w.new), count, (into + to, *where), steps,
+                            w.fresh, w.line_outputs, old, changed,
+                        )  # fmt: skip
     return count
 
 

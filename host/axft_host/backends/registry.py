@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from axft_host.backends.base import Backend
-from axft_host.backends.emulator import Emulator
+from axft_host.backends.emulator import Emulator, choose_engine
 from axft_spec.config import parse_array
 from axft_spec.errors import BackendError, ConfigError, unknown_name
 from axft_spec.faults import Site
 
-__all__ = ["BOARDS", "PHYSICAL_BOARDS", "Board", "check_board", "open_backend"]
+__all__ = ["BOARDS", "PHYSICAL_BOARDS", "Board", "check_board", "open_backend", "with_engine"]
 
 #: Boards that are programs: every process can have its own.
 BOARDS = ("emu", "rtl")
@@ -34,12 +34,15 @@ class Board:
         Fault sites that a device needs, where it is made for the purpose or chosen from several.
     bitstream : Path or None
         The .bit file that board pynq loads, no other; None to look for one of the right configuration.
+    engine : str or None
+        Which engine the emulator uses; see `axft_host.backends.emulator`.
     """
 
     name: str
     physical: tuple[int, int] | None = None
     sites: tuple[Site, ...] = tuple(Site)
     bitstream: Path | None = None
+    engine: str | None = None
 
     @classmethod
     def parse(cls, name: str, physical: str | None = None, bitstream: str | Path | None = None) -> Board:
@@ -74,6 +77,17 @@ def check_board(name: str) -> None:
         raise BackendError(unknown_name("board", name, (*BOARDS, *PHYSICAL_BOARDS)))
 
 
+def with_engine(board: Board, pairs: int) -> Board:
+    """Return a board that says which engine runs so many pairs (fault, image), for all workers the same.
+
+    Raises
+    ------
+    ConfigError
+        If the environment names an engine that there is not.
+    """
+    return replace(board, engine=choose_engine(pairs)) if board.name == Emulator.name else board
+
+
 def _check_bitstream(board: Board) -> None:
     """Refuse a bitstream for a board that would ignore it."""
     if board.bitstream is None or board.name == "pynq":
@@ -101,7 +115,7 @@ def open_backend(board: str | Board) -> Backend:
     check_board(board.name)
     _check_bitstream(board)
     if board.name == Emulator.name:
-        return Emulator()
+        return Emulator(engine=board.engine)
     if board.name == "rtl":
         from axft_host.backends.rtl import RtlBackend
 

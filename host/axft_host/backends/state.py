@@ -14,7 +14,7 @@ __all__ = ["SLACK", "Golden", "Scratch", "make_scratch"]
 Array = NDArray[Any]
 
 #: Elements that vector operations may read or write behind an array.
-SLACK = 64
+SLACK = 160
 
 
 class Golden(NamedTuple):

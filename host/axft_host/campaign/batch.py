@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,19 @@ from axft_host.campaign.outcome import Status, classify, top_class
 from axft_host.campaign.records import FaultRow
 from axft_spec.flipflops import AnyFault
 
+if TYPE_CHECKING:
+    from axft_host.campaign.judge import Judge
+
 __all__ = ["BatchRunner", "Job", "make_batches"]
+
+Int64 = NDArray[np.int64]
 
 #: Faults of a batch, and how many pairs one should have in between.
 _BATCH_FAULTS = (16, 64)
 _BATCH_PAIRS = 6400
+
+#: Into how many batches a list is cut at least, if it is long: workers end at about the same time.
+_BATCHES = 16
 
 #: Seconds that a batch should take where its faults run one after another.
 _BATCH_S = 2.0
@@ -46,7 +55,10 @@ class Job:
 
 
 def make_batches(
-    faults: Sequence[tuple[int, AnyFault]], images: int, seconds_per_fault: float | None = None
+    faults: Sequence[tuple[int, AnyFault]],
+    images: int,
+    seconds_per_fault: float | None = None,
+    pairs_at_once: int | None = None,
 ) -> list[Sequence[tuple[int, AnyFault]]]:
     """Cut a list into batches: small enough to stop soon, and large enough to share a golden run where they do.
 
@@ -56,10 +68,14 @@ def make_batches(
     images : int
     seconds_per_fault : float or None
         What a fault takes where they share nothing; see :class:`~axft_host.backends.base.Backend`.
+    pairs_at_once : int or None
+        How many pairs a batch had best be, if there are enough for all workers; see there, too.
     """
     size = max(_BATCH_FAULTS[0], min(_BATCH_FAULTS[1], _BATCH_PAIRS // images))
     if seconds_per_fault is not None:
         size = max(1, min(_BATCH_FAULTS[1], int(_BATCH_S / max(seconds_per_fault, 1e-6))))
+    elif pairs_at_once is not None:
+        size = max(_BATCH_FAULTS[1], min(pairs_at_once // images, -(-len(faults) // _BATCHES)))
     return [faults[start : start + size] for start in range(0, len(faults), size)]
 
 
@@ -76,6 +92,7 @@ class BatchRunner:
     def __init__(self, job: Job, backend: Backend | None = None) -> None:
         self._job = job
         self._backend = backend or open_backend(job.board)
+        self._judge: Judge | None = None
 
     def run(
         self, faults: Sequence[tuple[int, AnyFault]], progress: Callable[[int], None] | None = None
@@ -95,6 +112,10 @@ class BatchRunner:
     ) -> Iterator[FaultRow]:
         """Yield what `run` returns, row by row: those before an error are not lost with it."""
         job = self._job
+        blocks = self._backend.evaluate_blocks(job.workload, [fault for _, fault in faults], progress)
+        if blocks is not None:
+            yield from self._rows_of(faults, blocks)
+            return
         evaluations = self._backend.evaluate_each(job.workload, [fault for _, fault in faults], progress)
         for (index, fault), evaluation in zip(faults, evaluations, strict=True):
             if evaluation.end is not RunEnd.COMPLETE:
@@ -108,4 +129,24 @@ class BatchRunner:
             activated = int(evaluation.activated.sum())
             yield FaultRow.of(
                 index, fault, outcomes, correct=correct, activated=activated, recoveries=evaluation.recoveries
+            )
+
+    def _rows_of(
+        self, faults: Sequence[tuple[int, AnyFault]], blocks: Iterator[tuple[slice, Int64, Int64]]
+    ) -> Iterator[FaultRow]:
+        """Yield rows from what comes for a few images at a time."""
+        if self._judge is None:
+            # Importing it imports numba, which takes a second.
+            from axft_host.campaign.judge import Judge
+
+            job = self._job
+            self._judge = Judge(job.golden, job.labels, job.score, job.workload.network.score_scale)
+        outcomes = np.zeros((len(faults), len(self._job.labels)), dtype=np.uint8)
+        correct, activated = np.zeros(len(faults), dtype=np.int64), np.zeros(len(faults), dtype=np.int64)
+        for images, accumulators, counted in blocks:
+            self._judge.outcomes(images, accumulators, outcomes[:, images], correct)
+            activated += counted.sum(axis=1)
+        for place, (index, fault) in enumerate(faults):
+            yield FaultRow.of(
+                index, fault, outcomes[place], correct=int(correct[place]), activated=int(activated[place])
             )

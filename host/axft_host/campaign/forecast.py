@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from axft_host.backends.certain import CertainMasking
-from axft_host.backends.registry import open_backend
+from axft_host.backends.registry import open_backend, with_engine
 from axft_host.campaign.batch import BatchRunner, Job
 from axft_host.campaign.plan import Plan
 from axft_host.campaign.sampled import stopping_json
@@ -160,13 +160,14 @@ def _measure(plan: Plan, indices: list[int]) -> tuple[float, int]:
     seconds, pairs = 0.0, 0
     if not indices:
         return seconds, pairs
-    backend = open_backend(plan.board)
+    board = with_engine(plan.board, len(indices) * len(plan.prepared.dataset))
+    backend = open_backend(board)
     if not backend.skips_certain:
         images = images[:1]
     workload = replace(workload, images=images)
     labels = plan.prepared.dataset.labels[: len(images)]
     golden = backend.evaluate(workload, [None])[0].accumulators
-    runner = BatchRunner(Job(board=plan.board, workload=workload, labels=labels, golden=golden, score=plan.score))
+    runner = BatchRunner(Job(board=board, workload=workload, labels=labels, golden=golden, score=plan.score))
     # What the first use of a backend builds is not part of the rate.
     runner.run([(index, plan.faults.faults[index]) for index in indices[:1]])
     start = time.perf_counter()

@@ -17,6 +17,7 @@ from axft_spec.errors import ConfigError, unknown_name
 from axft_spec.numeric import softmax
 
 __all__ = [
+    "CLOSE",
     "SCORES",
     "TOLERABLE_PERCENT",
     "Outcome",
@@ -39,7 +40,7 @@ SCORES = ("softmax", "raw")
 TOLERABLE_PERCENT = 95
 
 #: Ratios of quick probabilities that are nearer to the limit are computed again, the same way on every machine.
-_CLOSE = 1e-9
+CLOSE = 1e-9
 
 
 class Outcome(IntEnum):
@@ -171,7 +172,7 @@ def _keeps_probability(golden: Int64, faulty: Int64, score_scale: float) -> NDAr
     ratio = _quick_probability(faulty, score_scale) / _quick_probability(golden, score_scale)
     kept = ratio >= TOLERABLE_PERCENT / 100
     # The two differ by parts in 10**14 at most.
-    close = np.flatnonzero(np.abs(ratio - TOLERABLE_PERCENT / 100) < _CLOSE)
+    close = np.flatnonzero(np.abs(ratio - TOLERABLE_PERCENT / 100) < CLOSE)
     exact = top_probability(faulty[close], score_scale) / top_probability(golden[close], score_scale)
     kept[close] = exact >= TOLERABLE_PERCENT / 100
     return np.asarray(kept)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from axft_host.backends.base import Backend
 from axft_host.backends.certain import CertainMasking
-from axft_host.backends.registry import open_backend
+from axft_host.backends.registry import Board, open_backend, with_engine
 from axft_host.campaign.batch import Job, make_batches
 from axft_host.campaign.locking import locked
 from axft_host.campaign.outcome import Status, top_class
@@ -141,16 +141,17 @@ class _Run:
 
 def _prepare(plan: Plan) -> _Run:
     """Open the backend, run the golden run, and find what is masked with certainty."""
-    backend = open_backend(plan.board)
+    board = with_engine(plan.board, len(plan.faults.faults) * len(plan.prepared.dataset))
+    backend = open_backend(board)
     try:
-        return _prepared(plan, backend)
+        return _prepared(plan, board, backend)
     except BaseException:
         # Nobody else can use a board that stays open.
         backend.close()
         raise
 
 
-def _prepared(plan: Plan, backend: Backend) -> _Run:
+def _prepared(plan: Plan, board: Board, backend: Backend) -> _Run:
     workload, faults, watch = plan.prepared.workload, plan.faults, _Stopwatch()
     with watch.running():
         golden_run = backend.evaluate(workload, [None])[0]
@@ -169,9 +170,9 @@ def _prepared(plan: Plan, backend: Backend) -> _Run:
     golden = Golden(image_ids=np.arange(len(labels)), labels=labels, predictions=top_class(accumulators))
     return _Run(
         plan=plan,
-        job=Job(board=plan.board, workload=workload, labels=labels, golden=accumulators, score=plan.score),
+        job=Job(board=board, workload=workload, labels=labels, golden=accumulators, score=plan.score),
         golden=golden,
-        provenance=_provenance(plan, backend.device(), golden, accumulators, certain, space_certain, marks),
+        provenance=_provenance(plan, backend, golden, accumulators, certain, space_certain, marks),
         certain=certain,
         skipped=certain if backend.skips_certain else np.zeros_like(certain),
         backend=backend,
@@ -299,6 +300,7 @@ def _execute(
         [(index, fault) for index, fault in listed if index >= rows.done and not run.skipped[index]],
         len(run.job.labels),
         run.backend.seconds_per_fault,
+        run.backend.pairs_at_once,
     )
     if rows.stopped:
         batches = []
@@ -316,7 +318,7 @@ def _execute(
                 first_fault=rows.done,
                 workers="this process" if pool is None else pool.where,
                 host=platform.node(),
-                versions=tool_versions(),
+                versions=tool_versions(run.backend.engine),
                 device=run.provenance.device,
             ),
             run.recoveries,
@@ -469,7 +471,7 @@ def _write_list(path: Path, plan: Plan) -> None:
 
 def _provenance(
     plan: Plan,
-    device: dict[str, Any] | None,
+    backend: Backend,
     golden: Golden,
     accumulators: NDArray[np.int64],
     certain: NDArray[np.bool_],
@@ -478,7 +480,7 @@ def _provenance(
 ) -> Provenance:
     workload, dataset, faults = plan.prepared.workload, plan.prepared.dataset, plan.faults
     network, space = workload.network, plan.sample_space or faults.space
-    stopping = plan.options.stopping
+    stopping, device = plan.options.stopping, backend.device()
     return Provenance(
         created_utc=utc_now(),
         spec=plan.spec(),
@@ -511,7 +513,7 @@ def _provenance(
         device=device,
         regmap_digest=None if device is None else device["regmap_hash"],
         confidence=plan.confidence,
-        versions=tool_versions(),
+        versions=tool_versions(backend.engine),
         options=options_to_json(plan.options, images=len(dataset)),
         sampling=None if space is None else sampling_json(plan.sample, certain, marks),
         stopping=None if stopping is None else stopping_json(stopping),

@@ -17,8 +17,17 @@ def own_version() -> str:
         return "0+uninstalled"
 
 
-def tool_versions() -> dict[str, str]:
-    """Return the versions of what outcomes are computed with."""
+def tool_versions(engine: str | None = None) -> dict[str, str]:
+    """Return the versions of what outcomes are computed with.
+
+    Parameters
+    ----------
+    engine : str or None
+        The emulator's engine, which is named, too.
+    """
     import numpy as np
 
-    return {"axft-hw": own_version(), "numpy": np.__version__, "python": platform.python_version()}
+    versions = {"axft-hw": own_version(), "numpy": np.__version__, "python": platform.python_version()}
+    if engine is not None:
+        versions["engine"] = engine if engine == "numpy" else f"{engine} (numba {version('numba')})"
+    return versions

@@ -35,7 +35,7 @@ def shipped_workload(config: str, lowering: str, images: int) -> Workload:
 
 def test_random_networks_equal_reference() -> None:
     """Strides, dilations, groups, paddings, poolings, wraps, all parts and operand orders, any armed set."""
-    backend = Emulator(compiled=True)
+    backend = Emulator(engine="compiled")
     cases = [network_case(np.random.default_rng([3, number]), backend) for number in range(150)]
     assert sum(not case.masked for case in cases) > 20
 
@@ -59,8 +59,8 @@ def test_every_bit_of_a_weight_line_equals_plain_path(config: str) -> None:
         for bit in range(workload.config.width)
         for kind in ("flip", "sa0", "sa1")
     ]
-    fast = Emulator(compiled=True).evaluate(workload, faults)
-    for fault, one, other in zip(faults, fast, Emulator(compiled=False).evaluate(workload, faults), strict=True):
+    fast = Emulator(engine="compiled").evaluate(workload, faults)
+    for fault, one, other in zip(faults, fast, Emulator(engine="numpy").evaluate(workload, faults), strict=True):
         assert one.accumulators.tolist() == other.accumulators.tolist(), str(fault)
         assert one.activated.tolist() == other.activated.tolist(), str(fault)
 
@@ -72,8 +72,8 @@ def test_blocks_and_kept_golden_runs_do_not_matter(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(compiled, "_KEEP_BYTES", keep)
     workload = shipped_workload("8P", "im2col", 30)
     faults = [None, *draw_faults(FaultSpace(config=workload.config), 12, 5), None]
-    engine = Emulator(compiled=True)
-    plain = Emulator(compiled=False).evaluate(workload, faults)
+    engine = Emulator(engine="compiled")
+    plain = Emulator(engine="numpy").evaluate(workload, faults)
     for _ in range(2):
         for one, other in zip(engine.evaluate(workload, faults), plain, strict=True):
             assert np.array_equal(one.accumulators, other.accumulators)
@@ -83,7 +83,7 @@ def test_blocks_and_kept_golden_runs_do_not_matter(monkeypatch: pytest.MonkeyPat
 def test_results_belong_to_the_caller() -> None:
     """What is done to one result does not show in another, nor in the next call."""
     workload = shipped_workload("8P", "im2col", 3)
-    engine = Emulator(compiled=True)
+    engine = Emulator(engine="compiled")
     masked = parse_fault("weight:r27:c27:b0:sa0")
     one, two = engine.evaluate(workload, [None, masked])
     assert np.array_equal(one.accumulators, two.accumulators)
@@ -103,7 +103,7 @@ def test_inject_equals_evaluate() -> None:
     faults = [fault for space in spaces for fault in draw_faults(space, 4, 2)]
     images = np.random.default_rng(1).integers(0, 40, len(faults))
     accumulators, activated = CompiledEngine(workload).inject(fault_tables(faults), images)
-    every = Emulator(compiled=False).evaluate(workload, faults)
+    every = Emulator(engine="numpy").evaluate(workload, faults)
     for place, image in enumerate(images):
         assert np.array_equal(accumulators[place], every[place].accumulators[image]), str(faults[place])
         assert activated[place] == every[place].activated[image], str(faults[place])
@@ -117,9 +117,9 @@ def test_machine_without_numba_says_so_and_goes_on(
     workload = shipped_workload("8P", "im2col", 2)
     faults = [parse_fault("weight:r0:c0:b6:sa1")]
     with caplog.at_level(logging.WARNING):
-        (result,) = Emulator(compiled=True).evaluate(workload, faults)
+        (result,) = Emulator(engine="compiled").evaluate(workload, faults)
     assert "needs numba (pip install" in caplog.text
-    (other,) = Emulator(compiled=False).evaluate(workload, faults)
+    (other,) = Emulator(engine="numpy").evaluate(workload, faults)
     assert np.array_equal(result.accumulators, other.accumulators)
 
 
