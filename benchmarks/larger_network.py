@@ -34,7 +34,7 @@ from fast_campaigns import active_flips  # noqa: E402
 from axft_host.backends.base import Workload  # noqa: E402
 from axft_host.backends.certain import CertainMasking  # noqa: E402
 from axft_host.backends.compiled import CompiledEngine  # noqa: E402
-from axft_host.backends.emulator import Emulator  # noqa: E402
+from axft_host.backends.emulator import ENGINE, Emulator  # noqa: E402
 from axft_host.backends.registry import Board  # noqa: E402
 from axft_host.campaign.batch import BatchRunner, Job  # noqa: E402
 from axft_host.nn.datasets import load_dataset  # noqa: E402
@@ -52,6 +52,12 @@ def of_images(workload: Workload, count: int) -> Workload:
     return replace(workload, images=workload.images[:count])
 
 
+def emulator_of(engine: str) -> Emulator:
+    """Return an emulator with one of the engines."""
+    os.environ[ENGINE] = engine
+    return Emulator()
+
+
 def cpu_s(work: Callable[[], Any]) -> tuple[float, Any]:
     """Return the processor time of some work, in seconds, and its result."""
     start = time.process_time()
@@ -61,7 +67,7 @@ def cpu_s(work: Callable[[], Any]) -> tuple[float, Any]:
 
 def golden_ms(workload: Workload) -> dict[str, float]:
     """Return processor time of the golden run of one image, in ms: of the compiled engine and of numpy."""
-    engine, emulator = CompiledEngine(workload), Emulator(compiled=False)
+    engine, emulator = CompiledEngine(workload), emulator_of("numpy")
     seconds, accumulators = cpu_s(engine.golden_accumulators)
     # The stages are kept for the workload used last; the first of these two runs is what prepares them.
     emulator.evaluate(workload, [None])
@@ -80,7 +86,7 @@ def memory(workload: Workload, fault: Fault) -> dict[str, float]:
         peaks = []
         for images in (count, 2 * count):
             tracemalloc.start()
-            Emulator(compiled=name == "compiled").evaluate(of_images(workload, images), [None, fault])
+            emulator_of(name).evaluate(of_images(workload, images), [None, fault])
             peaks.append(tracemalloc.get_traced_memory()[1] / 1e6)
             tracemalloc.stop()
         each = (peaks[1] - peaks[0]) / count
@@ -106,7 +112,7 @@ def permanent(workload: Workload, faults: int, rounds: int) -> dict[str, float]:
     )
     rates: dict[str, list[float]] = {name: [] for name in _ENGINES}
     masked = 0.0
-    emulators = {name: Emulator(compiled=name == "compiled") for name in _ENGINES}
+    emulators = {name: emulator_of(name) for name in _ENGINES}
     for emulator in emulators.values():  # builds its tables, and compiles
         emulator.evaluate(workload, [opened[0][1]])
     for _ in range(rounds):
@@ -139,7 +145,7 @@ def as_fault(window: np.ndarray, site: np.ndarray) -> Fault:
 
 def transients(workload: Workload, count: int, rounds: int) -> dict[str, float]:
     """Return injections per second of each engine."""
-    engine, emulator = CompiledEngine(workload), Emulator(compiled=False)
+    engine, emulator = CompiledEngine(workload), emulator_of("numpy")
     golden, alone = engine.golden_accumulators(), of_images(workload, 1)
     emulator.evaluate(alone, [None])
     rates: dict[str, list[float]] = {name: [] for name in _ENGINES}

@@ -9,8 +9,9 @@ engine in worker processes, golden run included. One fault on one image is one p
 of pairs, not of the same faults.
 
 PyTorchFI runs as one process with all threads and as that many processes of one thread; the faster one by the clock
-counts. Of ours, two rates: over the open faults of a drawn list, and over all of it, in which those that are masked
-with certainty cost nothing. A ratio is that of one round, where the two ran one after the other; medians of rounds.
+counts. Of ours, two rates: over the open faults of a drawn list, and over all faults of the space, of which those that
+are masked with certainty cost nothing; how many they are is counted exactly. A ratio is that of one round, where the
+two ran one after the other; medians of rounds.
 
     pip install '.[fast]' && pip install -r benchmarks/requirements-pytorchfi.txt
     python benchmarks/pytorchfi_ratio.py
@@ -195,9 +196,11 @@ class Campaign:
 
     def __init__(self, workload: Workload, faults: int, workers: int) -> None:
         images = len(workload.images)
-        drawn = draw_faults(FaultSpace(config=workload.config), faults, 1)
-        certain = CertainMasking(workload).of(drawn)
-        self.certain = float(certain.mean())
+        space = FaultSpace(config=workload.config)
+        drawn, masking = draw_faults(space, faults, 1), CertainMasking(workload)
+        certain, count = masking.of(drawn), masking.count(space)
+        assert count is not None
+        self.certain = count / space.size
         engine = CompiledEngine(workload)
         wall, used = time.perf_counter(), time.process_time()
         golden = engine.golden_accumulators()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,24 @@ import pytest
 
 pytest.importorskip("numba", reason="the compiled engine needs numba")
 
-from axft_host.backends.base import Workload
+from axft_host.backends.base import Evaluation, Workload
 from axft_host.backends.emulator import Emulator
 from axft_host.nn.inference import plain_gemm, run_network
 from axft_host.nn.network import Conv, Dense, Flatten, MaxPool, Network, Requantise
 from axft_host.nn.onnx_import import import_onnx
 from axft_host.nn.quantise import quantise
 from axft_spec.config import find_preset
-from axft_spec.faults import FaultKind, FaultSpace, Site, draw_faults
+from axft_spec.faults import Fault, FaultKind, FaultSpace, Site, draw_faults
 from axft_spec.lowering import LOWERINGS, ConvShape
 from support import onnx_files
 from support.random_networks import reference_network
+
+
+def evaluate(engine: str, workload: Workload, faults: Sequence[Fault | None]) -> list[Evaluation]:
+    """Run faults on one of the engines."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AXFT_ENGINE", engine)
+        return Emulator().evaluate(workload, faults)
 
 
 def wrapping_network(config: str, rng: np.random.Generator) -> Network:
@@ -81,11 +89,11 @@ def test_sums_that_wrap_are_alike_on_both_engines(config: str, lowering: str) ->
         for schedule in (None, workload.schedule)
     ]
     faults = [fault for space in spaces for fault in draw_faults(space, 4 if lowering == "im2col" else 2, 3)]
-    results = [Emulator(compiled=engine).evaluate(workload, faults) for engine in (False, True)]
+    results = [evaluate(engine, workload, faults) for engine in ("numpy", "compiled")]
     for fault, plain, fast in zip(faults, *results, strict=True):
         assert plain.accumulators.tolist() == fast.accumulators.tolist(), str(fault)
         assert plain.activated.tolist() == fast.activated.tolist(), str(fault)
-    golden = Emulator(compiled=False).evaluate(workload, [None])[0].accumulators
+    golden = evaluate("numpy", workload, [None])[0].accumulators
     assert np.array_equal(golden, run_network(network, operands, plain_gemm(network), lowering=lowering))
     # Of the 240 GEMMs of a Toeplitz run the reference would make a test of minutes.
     for number in (0, 28) if lowering == "im2col" else ():
@@ -137,7 +145,7 @@ def test_vgg_from_onnx_runs_on_both_engines(tmp_path: Path, lowering: str) -> No
     workload = Workload(network=network, config=config, lowering=lowering, images=images)
     faults = [None, *draw_faults(FaultSpace(config=config), 5, 1)]
     faults += draw_faults(FaultSpace(config=config, schedule=workload.schedule), 20, 1)
-    plain, fast = (Emulator(compiled=engine).evaluate(workload, faults) for engine in (False, True))
+    plain, fast = (evaluate(engine, workload, faults) for engine in ("numpy", "compiled"))
     operands = network.quantise_images(images)
     assert np.array_equal(plain[0].accumulators, run_network(network, operands, plain_gemm(network), lowering=lowering))
     for fault, one, other in zip(faults, plain, fast, strict=True):
