@@ -413,7 +413,7 @@ proc write_hwh {path} {
     puts $out {<EDKSYSTEM EDWVERSION="1.2"><SYSTEMINFO ARCH="zynq" DEVICE="7z020" NAME="axft" PACKAGE="clg400" SPEEDGRADE="-1"/>}
     puts $out {<EXTERNALPORTS/><EXTERNALINTERFACES/><MODULES>}
     set vlnv $::cells($processor)
-    puts $out "<MODULE FULLNAME=\"/$processor\" HWVERSION=\"5.5\" INSTANCE=\"$processor\" IPTYPE=\"PROCESSOR\" IS_ENABLE=\"1\"\
+    puts $out "<MODULE FULLNAME=\"/$processor\" HWVERSION=\"5.5\" INSTANCE=\"$processor\" IPTYPE=\"PROCESSOR\" IS_ENABLE=\"1\" IS_PL=\"FALSE\"\
         MODCLASS=\"PROCESSOR\" MODTYPE=\"processing_system7\" VLNV=\"$vlnv\"><PARAMETERS>"
     # Vivado takes a PLL of 1600 MHz where nothing asks for another.
     foreach {name value} [list PCW_FPGA_FCLK0_ENABLE 1 PCW_FPGA0_PERIPHERAL_FREQMHZ $mhz \
@@ -434,7 +434,7 @@ proc write_hwh {path} {
         HIGHNAME=\"C_HIGHADDR\" HIGHVALUE=\"$last\" INSTANCE=\"$instance\" IS_DATA=\"TRUE\" IS_INSTRUCTION=\"TRUE\"\
         MASTERBUSINTERFACE=\"M_AXI_GP0\" MEMTYPE=\"REGISTER\" SLAVEBUSINTERFACE=\"s_axi\"/></MEMORYMAP></MODULE>"
     set vlnv $::cells($instance)
-    puts $out "<MODULE FULLNAME=\"/$instance\" HWVERSION=\"1.0\" INSTANCE=\"$instance\" IPTYPE=\"PERIPHERAL\" IS_ENABLE=\"1\"\
+    puts $out "<MODULE FULLNAME=\"/$instance\" HWVERSION=\"1.0\" INSTANCE=\"$instance\" IPTYPE=\"PERIPHERAL\" IS_ENABLE=\"1\" IS_PL=\"TRUE\"\
         MODCLASS=\"PERIPHERAL\" MODTYPE=\"[lindex [split $vlnv :] 2]\" VLNV=\"$vlnv\"><ADDRESSBLOCKS>"
     puts $out "<ADDRESSBLOCK ACCESS=\"\" INTERFACE=\"s_axi\" NAME=\"reg0\" RANGE=\"$range\" USAGE=\"register\"><REGISTERS>"
     foreach register $::registers {

