@@ -9,15 +9,16 @@
 # Citations, and how far they were checked:
 #   UG835   Vivado Design Suite Tcl Command Reference Guide. Pages are those of v2020.2, with whose syntax lines all options
 #           below were compared, one by one. 2022.1 was not at hand as a whole; the manual has a page for each command.
-#   UG912   Vivado Design Suite Properties Reference Guide, 2022.1 or 2022.2, by the title of the page.
-#   UG994   Vivado Design Suite User Guide: Designing IP Subsystems Using IP Integrator, 2023.1, by title.
-#   UG1118  Vivado Design Suite User Guide: Creating and Packaging Custom IP, 2025.2, by title.
-#   XD099   Vitis Tutorials: Hardware Acceleration, 2022.2 and 2023.1, by title: AMD's only text with the commands ipx::.
-#   PYNQ    the scripts of AMD's repository Xilinx/PYNQ for this board, boards/Pynq-Z2, written by Vivado's write_bd_tcl.
+#   UG912   Vivado Design Suite Properties Reference Guide: the page with the property's or the object's name, of 2022.1
+#           (CLOCK), 2022.2 (SYNTH_CHECKPOINT_MODE) and 2025.2 (TIMING_PATH).
+#   UG904   Vivado Design Suite User Guide: Implementation, 2020.2, "synth_design".
+#   UG1118  Vivado Design Suite User Guide: Creating and Packaging Custom IP, 2025.2, "Inferring AXI Signals".
+#   XD099   Vitis Tutorials: Hardware Acceleration, of 2022.2 (steps 1, 2), 2023.1 (step 3) and 2024.1 (step 5): the only
+#           text of AMD's that was found to show the commands ipx::, by example.
+#   PYNQ    scripts of AMD's repository Xilinx/PYNQ for this board, boards/Pynq-Z2; pynqz2.tcl is Vivado's own output.
 #   usage   in no manual that was found; in several public scripts of others. Least certain of all.
 #
-# Environment: STUB_VERSION, STUB_SETUP and STUB_HOLD (slacks in ns), STUB_FAIL (a command that fails, as Vivado does),
-# STUB_SLEEP (a command that takes for ever), STUB_LUTS.
+# Environment: STUB_SETUP and STUB_HOLD (slacks in ns), STUB_FAIL (a command that fails as Vivado's do) and STUB_MESSAGE.
 
 # name {options without a value} {options with one} {fewest and most other arguments} citation
 set commands {
@@ -26,7 +27,6 @@ set commands {
     add_files           {-norecurse}        {}                              {1 1} "UG835 p. 44"
     update_compile_order {}                 {-fileset}                      {0 0} "UG835 p. 1763"
     current_fileset     {}                  {}                              {0 0} "UG835 p. 387"
-    current_project     {}                  {}                              {0 0} "UG835 p. 411"
     set_property        {}                  {-dict}                         {1 3} "UG835 p. 1682"
     get_property        {}                  {}                              {2 2} "UG835 p. 901"
     update_ip_catalog   {-rebuild}          {}                              {0 0} "UG835 p. 1772"
@@ -46,7 +46,7 @@ set commands {
     get_files           {}                  {}                              {1 1} "UG835 p. 691"
     generate_target     {}                  {}                              {2 2} "UG835 p. 552"
     make_wrapper        {-top -import}      {-fileset}                      {1 1} "UG835 p. 1059"
-    synth_design        {}                  {-top -part}                    {0 0} "UG835 p. 1733; UG904: also in projects"
+    synth_design        {}                  {-top -part}                    {0 0} "UG835 p. 1733; UG904: in projects too"
     get_clocks          {}                  {}                              {1 1} "UG835 p. 660"
     opt_design          {}                  {}                              {0 0} "UG835 p. 1105"
     place_design        {}                  {}                              {0 0} "UG835 p. 1124"
@@ -74,10 +74,10 @@ set commands {
     ipx::update_checksums {}                {}                              {1 1} "usage"
 }
 
-# class property {pattern of its value} citation. Names of properties are not case-sensitive (UG912, "Vivado Properties").
+# class property {pattern of its value} citation. Names are compared without case: AMD's own scripts use both.
 set properties {
     fileset     top                     {^\w+$}                     "PYNQ build_bitstream.tcl"
-    project     ip_repo_paths           {.}                         "UG835 p. 1772, update_ip_catalog"
+    fileset     ip_repo_paths           {.}                         "UG835 p. 1772, update_ip_catalog"
     file        synth_checkpoint_mode   {^(None|Singular|Hierarchical)$} "UG912, SYNTH_CHECKPOINT_MODE"
     clock       period                  {}                          "UG912, CLOCK"
     path        slack                   {}                          "UG912, TIMING_PATH"
@@ -116,7 +116,7 @@ set catalogue {
     }
 }
 
-# Signals of an AXI3 slave: without one of them the packager has no complete interface (ARM IHI 0022E, chapter A2).
+# The packager infers an interface from ports PREFIX_SIGNAL (UG1118). Signals of an AXI3 slave: ARM IHI 0022E, chapter A2.
 set axi3 {
     awid awaddr awlen awsize awburst awlock awcache awprot awvalid awready wid wdata wstrb wlast wvalid wready
     bid bresp bvalid bready arid araddr arlen arsize arburst arlock arcache arprot arvalid arready
@@ -168,7 +168,6 @@ proc do_add_files {o a} {
 }
 proc do_update_compile_order {o a} { open_project }
 proc do_current_fileset {o a} { open_project; return fileset:sources_1 }
-proc do_current_project {o a} { open_project; return project:$::project(name) }
 
 proc do_set_property {o a} {
     if {[dict exists $o -dict]} {
@@ -190,13 +189,14 @@ proc set_one {name value object} {
     set pattern [check_property $name $object]
     if {![regexp -- $pattern $value]} { wrong "property $name of $object cannot be $value" }
     set ::set_of($object,[string tolower $name]) $value
-    if {$object eq "fileset:sources_1"} {
+    if {$object eq "fileset:sources_1" && [string tolower $name] eq "ip_repo_paths"} {
+        set ::project(repository) $value
+    } elseif {$object eq "fileset:sources_1"} {
         set modules [list]
         foreach file $::project(files) { lappend modules [file rootname [file tail $file]] }
         if {$value ni $modules} { wrong "no file of the project has the module $value" }
         set ::project(top) $value
     }
-    if {[class_of $object] eq "project"} { set ::project(repository) $value }
 }
 proc do_get_property {o a} {
     lassign $a name object
@@ -512,7 +512,7 @@ proc do_report_utilization {o a} {
 +----------------------------+------+-------+------------+-----------+-------+
 |          Site Type         | Used | Fixed | Prohibited | Available | Util% |
 +----------------------------+------+-------+------------+-----------+-------+
-| Slice LUTs                 | [env STUB_LUTS 1944] |     0 |          0 |     53200 |  3.65 |
+| Slice LUTs                 | 1944 |     0 |          0 |     53200 |  3.65 |
 |   LUT as Logic             | 1890 |     0 |          0 |     53200 |  3.55 |
 | Slice Registers            | 1689 |     0 |          0 |    106400 |  1.59 |
 +----------------------------+------+-------+------------+-----------+-------+
@@ -534,14 +534,14 @@ proc do_write_bitstream {o a} {
     set data [binary format H* ffffffffaa99556620000000]
     set out [open [lindex $a 0] wb]
     puts -nonewline $out [binary format H* 00090ff00ff00ff00ff0000001]
-    puts -nonewline $out [apply $field a "$::state(top);UserID=0XFFFFFFFF;Version=[env STUB_VERSION 2022.1]"]
+    puts -nonewline $out [apply $field a "$::state(top);UserID=0XFFFFFFFF;Version=2022.1"]
     puts -nonewline $out [apply $field b 7z020clg400]
     puts -nonewline $out [apply $field c [clock format [clock seconds] -format %Y/%m/%d]]
     puts -nonewline $out [apply $field d [clock format [clock seconds] -format %H:%M:%S]]
     puts -nonewline $out [binary format aI e [string length $data]]$data
     close $out
 }
-proc do_version {o a} { return [env STUB_VERSION 2022.1] }
+proc do_version {o a} { return 2022.1 }
 
 # ------------------------------------------------------------------------------------------------------ how they are run
 proc call {name flags valued counts words} {
@@ -549,7 +549,6 @@ proc call {name flags valued counts words} {
         puts [env STUB_MESSAGE "ERROR: \[Stub 1-1\] $name fails as it was told to"]
         error "ERROR: \[Common 17-39\] '$name' failed due to earlier errors."
     }
-    if {[env STUB_SLEEP {}] eq $name} { after 600000 }
     set options [dict create]
     set others {}
     for {set place 0} {$place < [llength $words]} {incr place} {
@@ -583,7 +582,7 @@ foreach {name flags valued counts citation} $commands {
 proc call_words {name flags valued counts args} { call $name $flags $valued $counts $args }
 
 if {$argv eq "-version"} {
-    puts "Vivado v[env STUB_VERSION 2022.1] (64-bit)"
+    puts "Vivado v2022.1 (64-bit)"
     exit
 }
 if {[lrange $argv 0 2] ne "-mode batch -source" || [llength $argv] != 4} {
@@ -594,7 +593,7 @@ set log_file [open [file join [pwd] vivado.log] w]
 puts $log_file "Sourcing [lindex $argv 3]"
 close $log_file
 set state_file [file join [pwd] stub_state.txt]
-puts "****** Vivado v[env STUB_VERSION 2022.1] (64-bit)"
+puts "****** Vivado v2022.1 (64-bit)"
 if {[catch {script eval [list source [lindex $argv 3]]}]} {
     puts stderr $errorInfo
     exit 1

@@ -172,3 +172,14 @@ def test_interrupted_build_leaves_nothing_under_its_name(flow: str, number: int,
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(tool, signal.SIGKILL)
+
+
+def test_missed_hold_is_another_error(slow_design: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slower clock would not mend it."""
+    timing = {"asked_mhz": 50.0, "estimated_mhz": 60.0, "met": False, "hold_slack_ns": -0.02}
+    monkeypatch.setitem(REPORT, "timing", timing)
+    options = ("--config", "34P", "--physical", "2x3", "--out", str(tmp_path / "out"))
+    result = invoke("build", *options)
+    assert result.exit_code == 2
+    assert "misses hold by 0.02 ns, which no slower clock mends" in result.stderr.strip().splitlines()[-1]
+    assert invoke("build", *options, "--allow-timing-failure").exit_code == 0

@@ -89,7 +89,7 @@ close_project
 stage "block design"
 
 create_project -force -part $part $design [file join $here project]
-set_property ip_repo_paths [file join $here ip] [current_project]
+set_property ip_repo_paths [file join $here ip] [current_fileset]
 update_ip_catalog -rebuild
 create_bd_design $design
 
