@@ -34,7 +34,7 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True)
 class RtlCase:
-    """What a case was about, for the summary."""
+    """What a case was about, for the summary, and how many values were compared."""
 
     refused: bool
     activated: bool
@@ -43,6 +43,7 @@ class RtlCase:
     folded: bool
     sites: tuple[str, ...]
     kind: str
+    values: int
 
 
 def variants() -> list[ArrayConfig]:
@@ -114,6 +115,7 @@ def run_case(device: Accelerator, rng: Rng) -> RtlCase:
             if mine != theirs:
                 raise MismatchError(f"{what}: expected {theirs}, got {mine}\n{context}")
     clean, _ = device.gemm(logical, activations, weights)
+    values = len(expected) * (m * n + 2) + 2 * golden.size
     for number, each in enumerate(activations):
         golden_run = reference.gemm(logical, each, weights).psums
         if not (np.array_equal(golden[number], golden_run) and np.array_equal(clean[number], golden_run)):
@@ -126,6 +128,7 @@ def run_case(device: Accelerator, rng: Rng) -> RtlCase:
         folded=logical != array,
         sites=tuple(sorted({armed.site.value for armed in fault.sites})),
         kind=fault.kind.value,
+        values=values,
     )
 
 
