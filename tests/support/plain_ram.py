@@ -46,7 +46,7 @@ def random_ram(rng: Rng) -> tuple[str, Parameters]:
             parameters[f"RSTREG_PRIORITY_{port}"] = str(rng.choice(["RSTREG", "REGCE"]))
     for name in ("INIT_A", "INIT_B", "SRVAL_A", "SRVAL_B"):
         parameters[name] = "".join(map(str, rng.integers(0, 2, unit)))
-    for row in (0, 1, 63):
+    for row in (0, 1, 127 if large else 63):
         parameters[f"INIT_{row:02X}"] = "".join(map(str, rng.integers(0, 2, 256)))
     parameters["INITP_00"] = "".join(map(str, rng.integers(0, 2, 256)))
     return ("RAMB36E1" if large else "RAMB18E1"), parameters
@@ -63,7 +63,7 @@ class PlainRam:
         size = 1 << self._address_bits
         self._bits = [0] * size
         self._parity = [0] * (size // 8)
-        for row in range(64):
+        for row in range(size // 256):
             text = parameters.get(f"INIT_{row:02X}", "")
             for place, digit in enumerate(reversed(text)):
                 self._bits[256 * row + place] = int(digit)
@@ -137,7 +137,7 @@ class PlainRam:
         if rng.random() < 0.3:
             pins |= {"WEA": 0, "WEBWE": 0}
         for names in _PORT_PINS.values():
-            top = int(rng.choice([0, 1, 63])) << 8
+            top = int(rng.choice([0, 1, 127])) << 8
             pins[names["addr"]] = (top | int(rng.integers(128))) & (1 << self._address_bits) - 1
             pins[names["en"]] = int(rng.random() < 0.8)
             for name in ("rst", "rstreg"):
