@@ -177,7 +177,7 @@ class _Bench:
         m, n = int(rng.integers(1, config.rows + 1)), int(rng.integers(1, config.cols + 1))
         low, high = signed_range(config.width)
         k, clean_k = (int(each) for each in rng.integers(1, _MOST_STEPS + 1, 2))
-        fault = random_fault(rng, config, [(1, GemmShape(m=m, k=k, n=n))])
+        fault = random_fault(rng, config, [(1, GemmShape(m=m, k=k, n=n))], self.hardware.sites)
         if dense:
             places = rng.permutation(len(self.map))[:_DENSE]
             fault = Fault(fault.kind, tuple(sorted(self.map.site_at(int(place)) for place in places)), fault.window)

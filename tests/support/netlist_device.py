@@ -161,7 +161,8 @@ class NetlistBackend(RtlBackend):
 
     def __init__(self, accelerator: Accelerator) -> None:
         array = accelerator.hardware.array
-        super().__init__(physical=(array.rows, array.cols), operand_steps=accelerator.hardware.operand_steps)
+        hardware = accelerator.hardware
+        super().__init__(physical=(array.rows, array.cols), sites=hardware.sites, operand_steps=hardware.operand_steps)
         self.device = accelerator
 
     def accelerator(self, config: ArrayConfig) -> Accelerator:

@@ -16,13 +16,14 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from axft_host.backends.base import Workload
 from axft_spec.config import find_preset, parse_array
-from axft_spec.errors import FaultError
-from axft_spec.hardware import HardwareConfig
+from axft_spec.errors import AxftError
+from axft_spec.hardware import HardwareConfig, parse_sites
 from axft_spec.lowering import LOWERINGS
 from support.netlist_bench import LANES, NetlistBench, Tally
 from support.netlist_device import NetlistBackend, device_circuit, netlist_accelerator
@@ -80,7 +81,8 @@ def device_networks(backend: NetlistBackend, seed: int, numbers: range, tally: T
         lowering = str(rng.choice(LOWERINGS))
         images = rng.integers(0, 256, (1, *network.input_shape)).astype(np.uint8)
         workload = Workload(network=network, config=array, lowering=lowering, images=images)
-        fault = random_fault(rng, array, [(layer.gemms, layer.shape) for layer in workload.schedule.layers])
+        gemms = [(layer.gemms, layer.shape) for layer in workload.schedule.layers]
+        fault = random_fault(rng, array, gemms, backend.device.hardware.sites)
         (image,) = network.quantise_images(images)
         physical = array.rows, array.cols
         for each, result in zip((fault, None), backend.evaluate(workload, [fault, None]), strict=True):
@@ -92,11 +94,14 @@ def device_networks(backend: NetlistBackend, seed: int, numbers: range, tally: T
         tally.activated += bool(activated)
 
 
-def _report(preset: str, what: str, tally: Tally, seconds: float) -> int:
-    """Print a line, and the first differences; return how many there are."""
+def _compared(preset: str, what: str, compare: Callable[[Tally], None], times: int = 1) -> int:
+    """Compare some times; print a line, and the first differences; return how many there are."""
+    tally, start = Tally(), time.monotonic()
+    for _ in range(times):
+        compare(tally)
     print(
         f"{preset}, {what}: {tally.gemms:,} GEMMs, {tally.faults:,} faults ({tally.activated:,} activated), "
-        f"{tally.values:,} values compared, {len(tally.differences)} differences; {seconds:.0f} s",
+        f"{tally.values:,} values compared, {len(tally.differences)} differences; {time.monotonic() - start:.0f} s",
         flush=True,
     )
     for text in tally.differences[:5]:
@@ -104,15 +109,10 @@ def _report(preset: str, what: str, tally: Tally, seconds: float) -> int:
     return len(tally.differences)
 
 
-def _compared(preset: str, what: str, compare: Callable[[Tally], None]) -> int:
-    tally, start = Tally(), time.monotonic()
-    compare(tally)
-    return _report(preset, what, tally, time.monotonic() - start)
-
-
 def _run(preset: str, options: argparse.Namespace) -> int:
     """Compare the netlists of a preset; return the number of differences."""
-    hardware = HardwareConfig(array=find_preset(preset).config.resized(*parse_array(options.physical)))
+    array_config = find_preset(preset).config.resized(*parse_array(options.physical))
+    hardware = HardwareConfig(array=array_config, sites=parse_sites(options.sites))
     start = time.monotonic()
     array = array_circuit(hardware)
     print(
@@ -120,34 +120,34 @@ def _run(preset: str, options: argparse.Namespace) -> int:
         f"{len(array.flip_flops):,} flip-flops; synthesised or found in {time.monotonic() - start:.0f} s"
     )
     bench = NetlistBench(hardware, array, options.seed)
-    differences = 0
-    for what, compare in (("element", bench.element), ("array", bench.array)):
-        batches = range(-(-options.cases // LANES))
-
-        def repeated(tally: Tally, compare: Callable[[Tally], None] = compare, batches: range = batches) -> None:
-            for _ in batches:
-                compare(tally)
-
-        differences += _compared(preset, what, repeated)
-    detected = used = unnoticed = 0
-    for number in range(-(-options.mutants // (LANES - 1))):
-        mutated, healthy = mutants(hardware, array, options.seed + number, options.mutant_batches)
-        differences += len(healthy.differences)
-        detected += sum(mutant.detected for mutant in mutated.mutants)
-        used += sum(mutant.used for mutant in mutated.mutants)
-        unnoticed += sum(mutant.used and not mutant.detected for mutant in mutated.mutants)
+    batches = -(-options.cases // LANES)
+    differences = _compared(preset, "element", bench.element, batches)
+    differences += _compared(preset, "array", bench.array, batches)
     if options.mutants:
-        total = -(-options.mutants // (LANES - 1)) * (LANES - 1)
-        print(
-            f"{preset}, array and element: {detected} of {total} mutants detected; {total - used} have their wrong bit "
-            f"where nothing ever looked, {unnoticed} were looked at and not noticed"
-        )
+        differences += _run_mutants(preset, hardware, array, options)
     if options.device_cases or options.networks:
         differences += _run_device(preset, hardware, options)
     return differences
 
 
+def _run_mutants(preset: str, hardware: HardwareConfig, array: Circuit, options: argparse.Namespace) -> int:
+    """Print how many mutants are detected; return the differences of the machine that is none."""
+    differences, found = 0, []
+    for number in range(-(-options.mutants // (LANES - 1))):
+        bench, healthy = mutants(hardware, array, options.seed + number, options.mutant_batches)
+        differences += len(healthy.differences)
+        found += bench.mutants
+    unnoticed = sum(mutant.used and not mutant.detected for mutant in found)
+    print(
+        f"{preset}, array and element: {sum(mutant.detected for mutant in found)} of {len(found)} mutants detected; "
+        f"{sum(not mutant.used for mutant in found)} have their wrong bit where nothing ever looked, {unnoticed} were "
+        "looked at and not noticed"
+    )
+    return differences
+
+
 def _run_device(preset: str, hardware: HardwareConfig, options: argparse.Namespace) -> int:
+    """Compare the whole device; return the number of differences, and of accesses whose outcome is open."""
     start = time.monotonic()
     circuit = device_circuit(hardware)
     print(
@@ -157,17 +157,9 @@ def _run_device(preset: str, hardware: HardwareConfig, options: argparse.Namespa
     )
     accelerator, model = netlist_accelerator(hardware, circuit)
     backend = NetlistBackend(accelerator)
-    differences = 0
-    for what, compare, count in (
-        ("device", device_gemms, options.device_cases),
-        ("networks on the device", device_networks, options.networks),
-    ):
-        numbers = range(count)
-
-        def repeated(tally: Tally, compare: Callable[..., None] = compare, numbers: range = numbers) -> None:
-            compare(backend, options.seed, numbers, tally)
-
-        differences += _compared(preset, what, repeated)
+    gemms = partial(device_gemms, backend, options.seed, range(options.device_cases))
+    networks = partial(device_networks, backend, options.seed, range(options.networks))
+    differences = _compared(preset, "device", gemms) + _compared(preset, "networks on the device", networks)
     print(f"{preset}, device: {model.cycle:,} clock cycles, {model.engine.collisions} collisions in block RAMs")
     return differences + model.engine.collisions
 
@@ -182,11 +174,12 @@ def main() -> int:
     parser.add_argument("--mutant-batches", type=int, default=4, help="batches of 64 faults that mutants meet")
     parser.add_argument("--presets", default="34P,8P,Baseline", help="separated by commas")
     parser.add_argument("--physical", default="4x4", help="the array")
+    parser.add_argument("--sites", default="all", help="fault sites of the hardware, separated by commas")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     try:
         differences = sum(_run(preset, options) for preset in options.presets.split(","))
-    except FaultError as error:
+    except AxftError as error:
         print(error, file=sys.stderr)
         return 2
     print("no differences" if not differences else f"{differences} differences")

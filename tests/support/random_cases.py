@@ -13,6 +13,7 @@ import argparse
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,8 +58,10 @@ def random_config(rng: Rng, largest: int) -> ArrayConfig:
     return ArrayConfig(rows=rows, cols=cols, width=width, multiplier=multiplier, operand_a=operand)
 
 
-def random_fault(rng: Rng, config: ArrayConfig, gemms: list[tuple[int, GemmShape]]) -> Fault:
-    """Draw an armed set of one to six bits at any sites, permanent or in a window of a random tile."""
+def random_fault(
+    rng: Rng, config: ArrayConfig, gemms: list[tuple[int, GemmShape]], allowed: Sequence[Site] = tuple(Site)
+) -> Fault:
+    """Draw an armed set of one to six bits at any allowed sites, permanent or in a window of a random tile."""
     rows, cols = config.rows, config.cols
     if rng.random() < 0.8:
         # Mostly PEs that are in use; the others are masked for certain.
@@ -66,7 +69,7 @@ def random_fault(rng: Rng, config: ArrayConfig, gemms: list[tuple[int, GemmShape
         cols = min(cols, max(shape.n for _, shape in gemms))
     sites = set()
     for _ in range(int(rng.choice([1, 1, 1, 1, 2, 3, 6]))):
-        site = list(Site)[rng.integers(len(Site))]
+        site = allowed[rng.integers(len(allowed))]
         bit = int(rng.choice(np.array(site_bits(config, site))))
         sites.add(FaultSite(site, int(rng.integers(rows)), int(rng.integers(cols)), bit))
     window = None

@@ -85,7 +85,8 @@ def run_case(device: Accelerator, rng: Rng) -> RtlCase:
     activations = random_operands(rng, (images, m, k), low if rng.random() < 0.5 else 0, high)
     weights = random_operands(rng, (k, n), low, high)
     layer, gemm = (int(number) for number in rng.integers(0, 2, 2))
-    fault = random_fault(rng, logical, [(gemm + 1, GemmShape(m=m, k=k, n=n))] * (layer + 1))
+    gemms = [(gemm + 1, GemmShape(m=m, k=k, n=n))] * (layer + 1)
+    fault = random_fault(rng, logical, gemms, device.hardware.sites)
     context = (
         f"{device.hardware}\nlogical {logical.rows}x{logical.cols}, {m}x{k}x{n}, layer {layer}, gemm {gemm}\n{fault}"
     )
