@@ -15,8 +15,8 @@ typedef uint64_t word;
 
 enum { READ_FIRST = 0, WRITE_FIRST = 1, NO_CHANGE = 2 };
 
-/* Table, at `table` in the store, indexed by nets, the first the least significant. Unused inputs are net 0, which is 0.
- * Its words are constants for a look-up table, and state for a memory that is read at once. */
+/* Table, at `table` in the store, indexed by nets, the first the least significant. Unused inputs are net 0, which is
+ * 0. Its words are constants for a look-up table, and state for a memory that is read at once. */
 typedef struct {
     int32_t inputs, in[6], out, table;
 } gate;

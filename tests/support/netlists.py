@@ -28,7 +28,7 @@ from axft_hw.pe import ProcessingElement
 from axft_hw.sim.compile import cache_directory
 from axft_spec.hardware import HardwareConfig
 
-__all__ = ["array_netlist", "device_netlist", "fitted", "ports_of"]
+__all__ = ["array_netlist", "device_netlist", "fitted"]
 
 
 class ArrayAndElement(wiring.Component):
@@ -83,11 +83,6 @@ def fitted(module: dict[str, Any]) -> dict[str, Any]:
     """Return a module as nextpnr gets it; it is changed."""
     fit_carry_chains(module)
     return module
-
-
-def ports_of(module: dict[str, Any]) -> dict[str, list[Any]]:
-    """Return the bits of each port."""
-    return {name: port["bits"] for name, port in module["ports"].items()}
 
 
 def _synthesised(rtlil: str) -> dict[str, Any]:

@@ -90,8 +90,8 @@ def device_networks(backend: NetlistBackend, seed: int, numbers: range, tally: T
             tally.check(0, f"network {number}, {each}", expected, result.accumulators[0])
             tally.check(0, f"network {number}, {each}, activated", activated, result.activated[0])
             tally.gemms += sum(layer.gemms for layer in workload.schedule.layers)
+            tally.activated += bool(activated)
         tally.faults += 1
-        tally.activated += bool(activated)
 
 
 def _compared(preset: str, what: str, compare: Callable[[Tally], None], times: int = 1) -> int:
