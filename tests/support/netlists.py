@@ -34,7 +34,8 @@ __all__ = ["array_netlist", "device_netlist", "fitted"]
 class ArrayAndElement(wiring.Component):
     """An array, and beside it one of its processing elements with ports of its own, named with ``pe_``.
 
-    As in the whole design, the elements are synthesised by themselves and once, and that serves both.
+    As in the whole design, the elements are synthesised by themselves and once, and that serves both. An array of 4 x 4
+    with nothing beside it is what abc9 of the WebAssembly build of yosys stops at.
     """
 
     def __init__(self, hardware: HardwareConfig) -> None:
