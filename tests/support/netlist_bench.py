@@ -260,13 +260,19 @@ class _Bench:
         bits = len(row) // count
         row[: bits * len(values)] = (values[:, None] >> np.arange(bits) & 1).reshape(-1)
 
-    def psums(self, outputs: dict[str, Rows], shown: list[int], lane: int, shape: tuple[int, int]) -> Int64:
-        """Return the partial sums that a drain has shown."""
+    def psums(self, outputs: dict[str, Rows], shown: list[int], lane: int) -> Int64:
+        """Return the partial sums that a drain has shown, of all elements."""
         bits = outputs[self.names["psums"]][shown, :, lane].reshape(len(shown), self.config.cols, -1).astype(np.int64)
         width = bits.shape[2]
         values = (bits << np.arange(width)).sum(axis=2)
         values -= bits[:, :, -1] << width
-        return (values << self.omits[2])[: shape[0], : shape[1]]
+        return values << self.omits[2]
+
+    def whole(self, psums: Int64) -> Int64:
+        """Return the partial sums of a tile as those of all elements, of which the ones outside have added nothing."""
+        found = np.zeros((self.config.rows, self.config.cols), dtype=np.int64)
+        found[: psums.shape[0], : psums.shape[1]] = psums
+        return found
 
     def hits(self, outputs: dict[str, Rows], start: int, stop: int, lane: int) -> int:
         """Return the cycles in which an observed bit differed."""
@@ -306,13 +312,13 @@ class _Bench:
         expected = reference.gemm(self.config, case.activations, case.weights, case.fault)
         hits = 0
         for number, run in enumerate(runs[:-1]):
-            psums = self.psums(outputs, run.shown, lane, expected.psums.shape)
-            tally.check(lane, f"{case.fault}, run {number}", expected.psums, psums)
+            psums = self.psums(outputs, run.shown, lane)
+            tally.check(lane, f"{case.fault}, run {number}", self.whole(expected.psums), psums)
             hits += self.hits(outputs, run.start, run.stop, lane)
         tally.check(lane, f"{case.fault}, activated", expected.activated, hits)
         run = runs[-1]
         clean = reference.gemm(self.config, case.clean_activations, case.clean_weights).psums
-        tally.check(lane, "without a fault", clean, self.psums(outputs, run.shown, lane, clean.shape))
+        tally.check(lane, "without a fault", self.whole(clean), self.psums(outputs, run.shown, lane))
         tally.check(lane, "without a fault, activated", 0, self.hits(outputs, run.start, run.stop, lane))
         tally.gemms += 2
         tally.faults += 1
