@@ -1,12 +1,14 @@
-"""Outcome pairs and injections per second of the emulator, in worker processes, against its numpy path in the same run.
+"""Outcome pairs and injections per second of the emulator's compiled engine, against its numpy engine in the same run.
 
 Permanent stuck-at faults on weight lines (the default fault space) on LeNet-5: a drawn list, of which those that are
-masked with certainty cost nothing, and the others run. Seconds include the golden run, classification and the rows of
-the store; imports, compilation and loading are not timed. Transients: flips of one weight bit in one cycle, uniform
-over the steps in which PEs work, each on one image. Every figure is the median of several rounds. Machines are shared
-and noisy: beside the clock there are the processes' own seconds; quote these, and ratios.
+masked with certainty cost nothing, and the others run, in worker processes as in a campaign. Seconds include the golden
+run, classification and the rows of the store, of the workers and of the process that leads them; imports, compilation
+and loading are not timed. Transients: flips of one weight bit in one cycle, uniform over the steps in which PEs work,
+each on one image. Every figure is the median of several rounds, by the clock and, as others may use the machine, by the
+processor time of all processes divided by the number of workers. `--end-to-end` runs `campaign run`'s way, from options
+to a finished store, and `--scaling` shows what images, array, workers and batches change.
 
-    python benchmarks/fast_campaigns.py --images 10000 --faults 256
+    python benchmarks/fast_campaigns.py --images 10000
 """
 
 from __future__ import annotations
@@ -14,10 +16,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"  # read when numpy is imported
@@ -30,25 +35,44 @@ from axft_host.backends.compiled import CompiledEngine  # noqa: E402
 from axft_host.backends.emulator import Emulator  # noqa: E402
 from axft_host.backends.faulty import REPLAY, Faults  # noqa: E402
 from axft_host.backends.registry import Board  # noqa: E402
-from axft_host.campaign.batch import Job  # noqa: E402
-from axft_host.campaign.runner import make_batches  # noqa: E402
+from axft_host.campaign.batch import Job, make_batches  # noqa: E402
+from axft_host.campaign.plan import CampaignOptions, FaultOptions, plan_campaign  # noqa: E402
+from axft_host.campaign.runner import run_campaign  # noqa: E402
+from axft_host.campaign.store import ResultStore  # noqa: E402
 from axft_host.campaign.workers import Interruption, WorkerPool  # noqa: E402
-from axft_host.nn.datasets import load_dataset  # noqa: E402
+from axft_host.campaign.workload import WorkloadOptions  # noqa: E402
+from axft_host.nn.datasets import Dataset, load_dataset  # noqa: E402
 from axft_host.nn.library import load_float_network  # noqa: E402
 from axft_host.nn.quantise import quantise  # noqa: E402
 from axft_spec.config import find_preset  # noqa: E402
+from axft_spec.errors import DataError  # noqa: E402
 from axft_spec.faults import Fault, FaultSpace, draw_faults  # noqa: E402
 
+ROOT = Path(__file__).resolve().parents[1]
 
-def make_workload(config: str, lowering: str, images: int, array: int = 28) -> Workload:
-    """Return the shipped network on the embedded images, repeated if there are not enough."""
+
+def find_images(data: str | None) -> tuple[str | None, Dataset]:
+    """Return MNIST's test set, from where it was fetched or beside the checkout, or the embedded images."""
+    beside = [str(directory) for directory in (ROOT / "data/mnist", ROOT.parent / "shared/data/mnist")]
+    for spec in [data] if data else ["mnist", *beside]:
+        try:
+            return spec, load_dataset(spec)
+        except DataError:
+            if data:
+                raise
+    print("no MNIST test set found (`axft-hw data fetch mnist`, or --data): the embedded 5,000 images, repeated")
+    return None, load_dataset(None)
+
+
+def make_workload(config: str, lowering: str, images: int, array: int = 28, data: Dataset | None = None) -> Workload:
+    """Return the shipped network on the first images of a set, repeated if there are not enough."""
     preset = find_preset(config)
-    embedded = load_dataset(None).images
+    found = (data or load_dataset(None)).images
     return Workload(
         network=quantise(load_float_network("lenet5"), preset.config),
         config=preset.config.resized(array, array),
         lowering=lowering,
-        images=embedded[np.arange(images) % len(embedded)],
+        images=found[np.arange(images) % len(found)],
     )
 
 
@@ -61,46 +85,68 @@ def cpu_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def private_bytes(process: int) -> int:
+    """Return the memory that a process shares with no other; 0 where there is no /proc."""
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))
+
+
 def campaign(workload: Workload, faults: Sequence[Fault], workers: int, rounds: int) -> dict[str, float]:
-    """Time the open faults of a list; return pairs per second of all and of these, by the clock and by CPU seconds."""
+    """Time a list of faults; return pairs per second of all and of the open ones, by the clock and by CPU seconds."""
     images = len(workload.images)
     certain = CertainMasking(workload).of(faults)
-    golden_s, accumulators = [], None
+    golden_s = []
     for _ in range(rounds):
         engine = CompiledEngine(workload)
         start = time.process_time()
-        accumulators = engine.golden_accumulators()
+        engine.golden_accumulators()
         golden_s.append(time.process_time() - start)
-    assert accumulators is not None
+    kept = float(engine.runs.kept_bytes)
+    del engine
+    backend = Emulator(engine="compiled")
+    backend.prepare(workload, share=workers > 1)
+    accumulators = backend.evaluate(workload, [None])[0].accumulators
     labels = np.zeros(images, dtype=np.int64)
-    job = Job(board=Board(name="emu"), workload=workload, labels=labels, golden=accumulators, score="softmax")
-    batches = make_batches([(index, fault) for index, fault in enumerate(faults) if not certain[index]], images)
+    board = Board(name="emu", engine="compiled", shared=backend.shared)
+    job = Job(board=board, workload=workload, labels=labels, golden=accumulators, score="softmax")
+    open_faults = [(index, fault) for index, fault in enumerate(faults) if not certain[index]]
+    batches = make_batches(open_faults, images, pairs_at_once=backend.pairs_at_once)
     pool = WorkerPool(job, workers)
-    wall_s, used_s = [], []
+    wall_s, used_s, private = [], [], 0
+
+    def used() -> float:
+        return sum(cpu_seconds(process.pid or 0) for process in pool.processes) + time.process_time()
+
     try:
         with Interruption(lambda: None) as stop:
             for number in range(rounds + 1):
-                before = sum(cpu_seconds(process.pid or 0) for process in pool.processes)
-                start = time.perf_counter()
-                # First, a few to load what is compiled, and to make the golden run that is counted above.
-                chosen = batches[: 2 * workers] if number == 0 else batches
-                done = sum(len(rows) for rows in pool.run(chosen, stop, lambda pairs: None))
-                assert done == sum(map(len, chosen))
+                before, start = used(), time.perf_counter()
+                # First, a few to load what is compiled.
+                chosen: list[Any] = [batches[0][:1]] * (2 * workers) if number == 0 else list(batches)
+                rows = [row.to_sql() for done in pool.run(chosen, stop, lambda pairs: None) for row in done]
+                assert len(rows) == sum(map(len, chosen))
                 if number:
                     wall_s.append(time.perf_counter() - start)
-                    used_s.append(sum(cpu_seconds(process.pid or 0) for process in pool.processes) - before)
+                    used_s.append(used() - before)
+            private = max(private_bytes(process.pid or 0) for process in pool.processes)
     finally:
         pool.close()
+        backend.close()
     golden = statistics.median(golden_s)
-    clock, used = statistics.median(wall_s) + golden, statistics.median(used_s) / workers + golden
-    ran = int(np.count_nonzero(~certain))
+    clock, seconds = statistics.median(wall_s) + golden, statistics.median(used_s) / workers + golden
+    ran = len(open_faults)
     return {
         "certain": float(certain.mean()),
         "golden_us": golden / images * 1e6,
         "all_clock": len(faults) * images / clock,
         "open_clock": ran * images / clock,
-        "all": len(faults) * images / used,
-        "open": ran * images / used,
+        "all": len(faults) * images / seconds,
+        "open": ran * images / seconds,
+        "golden_bytes": kept,
+        "private_bytes": float(private),
     }
 
 
@@ -117,6 +163,46 @@ def numpy_rate(workload: Workload, faults: Sequence[Fault], rounds: int) -> floa
         emulator.evaluate(some, chosen)
         seconds.append(time.process_time() - start)
     return len(chosen) * len(some.images) / statistics.median(seconds)
+
+
+def end_to_end(
+    config: str, lowering: str, data: str | None, images: int, faults: int, workers: int
+) -> dict[str, float]:
+    """Run a whole campaign into a store; return pairs per second of all faults, by its own clock and from its start."""
+    workload = WorkloadOptions(config=config, data=data, images=images, lowering=lowering)
+    options = CampaignOptions(workload=workload, faults=FaultOptions(faults=faults, seed=1), workers=workers)
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as directory:
+        result = run_campaign(plan_campaign(options), Path(directory) / "result")
+        whole = time.perf_counter() - start
+        with ResultStore.open(result.store) as store:
+            seconds = float(store.meta()["seconds"])
+    return {"campaign": faults * images / seconds, "whole": faults * images / whole}
+
+
+def scaling(options: argparse.Namespace, data: Dataset) -> list[dict[str, Any]]:
+    """Measure 8P under im2col with other numbers of images, workers and faults, and other arrays."""
+    usual = {"images": 1000, "array": 28, "workers": options.workers, "faults": 256}
+    rows = []
+    for name, values in (
+        ("images", (100, 1000, 5000)),
+        ("array", (8, 16, 28, 64)),
+        ("workers", range(1, options.workers + 1)),
+        ("faults", (64, 256, 1024)),
+    ):
+        for value in values:
+            case = {**usual, name: value}
+            workload = make_workload("8P", "im2col", case["images"], case["array"], data)
+            faults = draw_faults(FaultSpace(config=workload.config), case["faults"], 1)
+            row: dict[str, Any] = {**case, **campaign(workload, faults, case["workers"], min(options.rounds, 3))}
+            rows.append(row)
+            print(
+                f"{name} {value}: {row['all']:9,.0f} pairs/s of all, {row['open']:9,.0f} of the open faults (by the "
+                f"clock {row['all_clock']:,.0f}, {row['open_clock']:,.0f}); golden runs "
+                f"{row['golden_bytes'] / 1e6:.0f} MB, {row['private_bytes'] / 1e6:.0f} MB of a worker's own",
+                flush=True,
+            )
+    return rows
 
 
 def active_flips(workload: Workload, count: int, rng: np.random.Generator) -> Faults:
@@ -154,16 +240,17 @@ def transients(workload: Workload, count: int, rounds: int) -> dict[str, float]:
         faults = active_flips(workload, count, rng)
         images = rng.integers(0, len(golden), count)
         accumulators, _ = engine.inject(faults, images)
-        changed = float((accumulators != golden[images]).any(axis=1).mean())
+        changed = float((accumulators.argmax(axis=1) != golden[images].argmax(axis=1)).mean())
         if number:
             seconds.append(time.process_time() - start)
-    return {"injections": count / statistics.median(seconds), "not_masked": changed}
+    return {"injections": count / statistics.median(seconds), "other_class": changed}
 
 
 def main() -> None:
     """Run what is asked for, and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--data", help="as of `axft-hw inject`; MNIST's test set if it is found, else embedded images")
     parser.add_argument("--faults", type=int, default=256, help="length of the drawn list")
     parser.add_argument("--configs", default="8P,34P,2R5,Baseline")
     parser.add_argument("--lowerings", default="im2col,toeplitz")
@@ -171,30 +258,44 @@ def main() -> None:
     parser.add_argument("--array", type=int, default=28)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--injections", type=int, default=100_000, help="transients of a round; 0 for none")
+    parser.add_argument("--end-to-end", action="store_true", help="also a whole campaign into a store")
+    parser.add_argument("--scaling", action="store_true", help="only: other images, arrays, workers and lists")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    results = []
-    for lowering in options.lowerings.split(","):
+    spec, data = find_images(options.data)
+    results: list[dict[str, Any]] = []
+    if options.scaling:
+        results = scaling(options, data)
+        options.configs = options.lowerings = ""
+    for lowering in filter(None, options.lowerings.split(",")):
         for config in options.configs.split(","):
-            workload = make_workload(config, lowering, options.images, options.array)
+            workload = make_workload(config, lowering, options.images, options.array, data)
             faults = draw_faults(FaultSpace(config=workload.config), options.faults, 1)
-            row: dict[str, object] = {"lowering": lowering, "config": config}
+            row: dict[str, Any] = {"lowering": lowering, "config": config}
             row.update(campaign(workload, faults, options.workers, options.rounds))
             row["numpy"] = numpy_rate(workload, faults, options.rounds) * options.workers
-            row["ratio"] = row["open"] / row["numpy"]  # type: ignore[operator]
+            row["ratio"] = row["open"] / row["numpy"]
             if options.injections:
                 row.update(transients(workload, options.injections, options.rounds))
-                row["injections"] *= options.workers  # type: ignore[operator]
+                row["injections"] *= options.workers
+            if options.end_to_end and options.images <= len(data):
+                row.update(end_to_end(config, lowering, spec, options.images, options.faults, options.workers))
             results.append(row)
-            if options.json:
-                continue
             print(
                 f"{lowering:>8} {config:>8}: {row['all']:9,.0f} pairs/s of all, {row['open']:9,.0f} of the open faults "
                 f"(by the clock {row['all_clock']:,.0f} and {row['open_clock']:,.0f}), {row['ratio']:.1f} x numpy; "
-                f"golden {row['golden_us']:.0f} us/image"
-                + (f"; {row['injections']:,.0f} injections/s" if options.injections else ""),
+                f"golden {row['golden_us']:.0f} us/image, {row['golden_bytes'] / 1e6:.0f} MB, workers' own "
+                f"{row['private_bytes'] / 1e6:.0f} MB"
+                + (f"; {row['injections']:,.0f} injections/s" if options.injections else "")
+                + (
+                    f"; campaign {row['campaign']:,.0f}, from its start {row['whole']:,.0f}"
+                    if "campaign" in row
+                    else ""
+                ),
                 flush=True,
             )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(f"largest memory of the leading process {peak:.0f} MB, shared golden runs included")
     if options.json:
         print(json.dumps({**vars(options), "results": results}))
 

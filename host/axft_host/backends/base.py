@@ -158,6 +158,22 @@ class Backend(ABC):
     #: How many pairs one batch of faults had best be, where they share work; None for the usual.
     pairs_at_once: int | None = None
 
+    def prepare(self, workload: Workload, *, share: bool = False) -> None:
+        """Build what the first evaluation of a workload would build.
+
+        Parameters
+        ----------
+        workload : Workload
+        share : bool
+            Whether other processes are to use the golden run, which this one has made when it is asked what it shares.
+        """
+        return
+
+    @property
+    def shared(self) -> str | None:
+        """What other processes are told, so that they use the golden run of this one; None if they cannot."""
+        return None
+
     def device(self) -> dict[str, Any] | None:
         """Return what identifies the device used last, as plain JSON values; None if there is none.
 

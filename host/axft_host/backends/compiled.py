@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axft_host.backends.base import Evaluation, Workload
-from axft_host.backends.faulty import fault_tables
+from axft_host.backends.faulty import LINE, fault_tables
+from axft_host.backends.golden import BLOCK, GoldenRuns
 from axft_host.backends.jit import announced
 from axft_host.backends.lines import line_sums
 from axft_host.backends.propagate import final_golden, make_golden, run_pairs
@@ -21,11 +22,6 @@ __all__ = ["CompiledEngine"]
 
 Int64 = NDArray[np.int64]
 
-#: Images that run together: what a fault touches of their golden run stays in the processor's cache.
-_BLOCK = 32
-#: Bytes of golden runs that are kept; others are run anew for every batch of faults.
-_KEEP_BYTES = 1 << 30
-
 
 class CompiledEngine:
     """Evaluates one workload.
@@ -33,6 +29,10 @@ class CompiledEngine:
     Parameters
     ----------
     workload : Workload
+    share : bool
+        Whether other processes are to use the golden run that this one makes.
+    shared : str or None
+        Name of the golden run of another process; see `GoldenRuns`.
 
     Raises
     ------
@@ -40,12 +40,11 @@ class CompiledEngine:
         If the network has what this engine does not know.
     """
 
-    def __init__(self, workload: Workload) -> None:
+    def __init__(self, workload: Workload, *, share: bool = False, shared: str | None = None) -> None:
         self._workload = workload
         self._tables: Tables = build_tables(workload)
-        self._scratch: Scratch = make_scratch(self._tables, _BLOCK)
-        self._kept: dict[int, Golden] = {}
-        self._kept_bytes = 0
+        self._scratch: Scratch = make_scratch(self._tables, BLOCK)
+        self.runs = GoldenRuns(self._tables, len(workload.images), share=share, name=shared)
         self._final: Int64 | None = None
         with announced(f"{self._tables.bias.dtype}-sums"):
             self._compile()
@@ -53,7 +52,7 @@ class CompiledEngine:
     def _compile(self) -> None:
         """Call each compiled function once, on nothing."""
         none, nobody = np.zeros(0, dtype=np.int64), fault_tables([])
-        golden = self._empty(0)
+        golden = Golden(*(np.zeros(SLACK, dtype=kind) for kind in (np.int16, self._tables.bias.dtype, np.int16)))
         make_golden(self._tables, golden, self._scratch, 0)
         line_sums(self._tables, golden, self._scratch, 0)
         out = none.reshape(0, self._workload.network.classes)
@@ -96,7 +95,8 @@ class CompiledEngine:
             out = np.broadcast_to(golden[block], (len(faults), *golden[block].shape)).copy()
             activated = np.zeros((len(faults), count), dtype=np.int64)
             if faults:
-                line_sums(self._tables, here, self._scratch, count)
+                if LINE in tables.mode:
+                    line_sums(self._tables, here, self._scratch, count)
                 if chosen.size != activated.size:
                     chosen, images = (each.ravel() for each in np.indices(activated.shape))
                 run_pairs(
@@ -123,33 +123,20 @@ class CompiledEngine:
             pairs = order[first:last]
             if pairs.size:
                 here, got, counted = self._golden(block), golden[images[pairs]], activated[pairs]
-                line_sums(self._tables, here, self._scratch, len(golden[block]))
+                if LINE in faults.mode:
+                    line_sums(self._tables, here, self._scratch, len(golden[block]))
                 run_pairs(self._tables, here, self._scratch, faults, pairs, images[pairs] - block.start, got, counted)
                 out[pairs], activated[pairs] = got, counted
         return out, activated
 
     def _blocks(self) -> list[slice]:
-        return [slice(first, first + _BLOCK) for first in range(0, len(self._workload.images), _BLOCK)]
-
-    def _empty(self, images: int) -> Golden:
-        kinds = np.int16, self._tables.bias.dtype, np.int16
-        return Golden(
-            *(
-                np.zeros(images * int(size) + SLACK, dtype=kind)
-                for size, kind in zip(self._tables.sizes, kinds, strict=False)
-            )
-        )
+        return [slice(first, first + BLOCK) for first in range(0, len(self._workload.images), BLOCK)]
 
     def _golden(self, block: slice) -> Golden:
-        if block.start in self._kept:
-            return self._kept[block.start]
-        inputs = input_values(self._workload, block)
-        images = len(inputs)
-        golden = self._empty(images)
-        golden.values[: images * int(self._tables.sizes[0])].reshape(images, -1)[:, : inputs.shape[1]] = inputs
-        make_golden(self._tables, golden, self._scratch, images)
-        size = sum(array.nbytes for array in golden)
-        if self._kept_bytes + size <= _KEEP_BYTES:
-            self._kept[block.start] = golden
-            self._kept_bytes += size
+        golden, made = self.runs.get(block.start // BLOCK)
+        if not made:
+            inputs = input_values(self._workload, block)
+            size = len(inputs) * int(self._tables.sizes[0])
+            golden.values[:size].reshape(len(inputs), -1)[:, : inputs.shape[1]] = inputs
+            make_golden(self._tables, golden, self._scratch, len(inputs))
         return golden

@@ -109,12 +109,14 @@ class Emulator(Backend):
     ----------
     engine : str or None
         Of `ENGINES`; None to do what the environment variable `ENGINE` says, and else numpy.
+    shared : str or None
+        What another process shares of the workload that this one is to evaluate; see `Backend.shared`.
     """
 
     name = "emu"
     skips_certain = True
 
-    def __init__(self, *, engine: str | None = None) -> None:
+    def __init__(self, *, engine: str | None = None, shared: str | None = None) -> None:
         self._wanted = self.engine = engine or choose_engine(0)
         self.pairs_at_once = _PAIRS_AT_ONCE if self.engine == "compiled" else None
         # The stages of the workload used last, and its engine; None if it has none.
@@ -122,6 +124,24 @@ class Emulator(Backend):
         self._stages: list[Stage] = []
         self._engine: CompiledEngine | None = None
         self._engine_workload: Workload | None = None
+        self._share, self._shared = False, shared
+
+    def prepare(self, workload: Workload, *, share: bool = False) -> None:
+        """See :meth:`Backend.prepare`."""
+        self._share = share
+        if self._engine_of(workload) is None:
+            self._stages_of(workload)
+
+    @property
+    def shared(self) -> str | None:
+        """See :attr:`Backend.shared`."""
+        return None if self._engine is None else self._engine.runs.name
+
+    def close(self) -> None:
+        """See :meth:`Backend.close`. Golden runs are no longer shared."""
+        if self._engine is not None:
+            self._engine.runs.close()
+            self._engine, self._engine_workload = None, None
 
     def gemm(
         self,
@@ -205,7 +225,7 @@ class Emulator(Backend):
 
             try:
                 if available():
-                    self._engine = CompiledEngine(workload)
+                    self._engine = CompiledEngine(workload, share=self._share, shared=self._shared)
                 else:
                     _logger.warning("the compiled engine needs numba (pip install 'axft-hw[fast]'); running in numpy")
             except UnsupportedError as reason:

@@ -23,6 +23,7 @@ _KINDS = {FaultKind.FLIP: FLIP, FaultKind.STUCK_AT_0: SA0, FaultKind.STUCK_AT_1:
 WEIGHT, ACTIVATION, WEIGHT_OPERAND, ACTIVATION_OPERAND, PRODUCT, PSUM = range(6)
 _SITES = {site: number for number, site in enumerate(Site)}
 
+
 class Faults(NamedTuple):
     """Faults as arrays.
 

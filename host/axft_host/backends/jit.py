@@ -25,7 +25,7 @@ _logger = logging.getLogger(__name__)
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 #: Modules with compiled functions, and with what these are made of.
-_SOURCES = ("jit", "lanes", "faulty", "lines", "replay", "propagate", "state", "tables")
+_SOURCES = ("jit", "lanes", "faulty", "lines", "replay", "finish", "propagate", "state", "tables")
 
 
 def available() -> bool:

@@ -27,8 +27,8 @@ __all__ = [
     "requantise8",
     "sum8",
     "sum_taps32",
-    "sum_taps_short128",
     "sum_taps_short32",
+    "sum_taps_short128",
     "sum_taps_short128_masked",
 ]
 
@@ -206,9 +206,7 @@ def _sum_taps(lanes: int, bits: int, *, masked: bool) -> Any:
             whole, i, operands, base, listed, first, last, mask, sign = arguments
             narrow, offsets = _word(bits), context.make_array(taps)(context, builder, listed).data
             parts = range(0, lanes, 32)
-            held = [
-                tools.alloca_once_value(builder, ir.Constant(ir.VectorType(narrow, 32), None)) for _ in parts
-            ]
+            held = [tools.alloca_once_value(builder, ir.Constant(ir.VectorType(narrow, 32), None)) for _ in parts]
             with tools.for_range_slice(builder, first, last, ir.Constant(last.type, 1)) as (index, _):
                 place = builder.add(base, builder.sext(builder.load(builder.gep(offsets, [index])), base.type))
                 for part, total in zip(parts, held, strict=True):
@@ -274,7 +272,9 @@ def copy(typing: Any, target: Any, i: Any, source: Any, j: Any, count: Any) -> A
 
 
 @intrinsic
-def list16(typing: Any, lists: Any, count: Any, values: Any, steps: Any, fresh: Any, old: Any, k: Any, flags: Any) -> Any:
+def list16(
+    typing: Any, lists: Any, count: Any, values: Any, steps: Any, fresh: Any, old: Any, k: Any, flags: Any
+) -> Any:
     """Add those of 16 elements that are flagged to lists; return their new length.
 
     Parameters
@@ -388,8 +388,8 @@ def _finish(lanes: int) -> Any:
     return intrinsic(finish)
 
 
-#: ``(fresh, sums, places, factors, j, rule, mask, old, k)``: take the largest of the sums at the places, requantise them
-#: with a factor each, write them to `fresh`, under a mask, and return which differ from old[k:].
+#: ``(fresh, sums, places, factors, j, rule, mask, old, k)``: take the largest of the sums at the places, requantise
+#: them with a factor each, write them to `fresh`, under a mask, and return which differ from old[k:].
 finish8, finish16 = _finish(8), _finish(16)
 
 
@@ -452,7 +452,5 @@ def finish_line16(
         _Vector(context, builder, fresh, into, k.type(0), 16).store(values)
         return flags
 
-    signature = _signature(
-        "int64", fresh, sums, bases, changes, made, rows, power, places, factor, rule, mask, old, k
-    )
+    signature = _signature("int64", fresh, sums, bases, changes, made, rows, power, places, factor, rule, mask, old, k)
     return signature, generate

@@ -12,7 +12,15 @@ import numpy as np
 
 from axft_host.backends.faulty import FLIP, SA0, SA1, WEIGHT
 from axft_host.backends.jit import inlined, njit
-from axft_host.backends.lanes import add_bits8, add_bits16, sum8, sum_taps32, sum_taps_short32, sum_taps_short128, sum_taps_short128_masked
+from axft_host.backends.lanes import (
+    add_bits8,
+    add_bits16,
+    sum8,
+    sum_taps32,
+    sum_taps_short32,
+    sum_taps_short128,
+    sum_taps_short128_masked,
+)
 
 __all__ = ["add_line", "fill_plane", "line_sums", "power", "prepare_line", "seen"]
 

@@ -36,6 +36,8 @@ class Board:
         The .bit file that board pynq loads, no other; None to look for one of the right configuration.
     engine : str or None
         Which engine the emulator uses; see `axft_host.backends.emulator`.
+    shared : str or None
+        What another process shares; see `Backend.shared`.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Board:
     sites: tuple[Site, ...] = tuple(Site)
     bitstream: Path | None = None
     engine: str | None = None
+    shared: str | None = None
 
     @classmethod
     def parse(cls, name: str, physical: str | None = None, bitstream: str | Path | None = None) -> Board:
@@ -115,7 +118,7 @@ def open_backend(board: str | Board) -> Backend:
     check_board(board.name)
     _check_bitstream(board)
     if board.name == Emulator.name:
-        return Emulator(engine=board.engine)
+        return Emulator(engine=board.engine, shared=board.shared)
     if board.name == "rtl":
         from axft_host.backends.rtl import RtlBackend
 

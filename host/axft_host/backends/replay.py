@@ -1,7 +1,7 @@
 """Faults that are replayed: compiled functions.
 
-The outputs of the PEs that a fault reaches are computed step by step; where nothing can wrap, only in the steps in which
-it acts. So can any fault be done; `lines` does the usual ones faster.
+The outputs of the PEs that a fault reaches are computed step by step; where nothing can wrap, only in the steps in
+which it acts. So can any fault be done; `lines` does the usual ones faster.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from axft_host.backends.faulty import FLIP, PSUM, SA1, WEIGHT, ACTIVATION, ACTIVATION_OPERAND, PRODUCT, WEIGHT_OPERAND
+from axft_host.backends.faulty import ACTIVATION, ACTIVATION_OPERAND, FLIP, PRODUCT, PSUM, SA1, WEIGHT, WEIGHT_OPERAND
 from axft_host.backends.jit import inlined, njit
 
 __all__ = ["replay", "wrapped"]

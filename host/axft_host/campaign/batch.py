@@ -94,6 +94,10 @@ class BatchRunner:
         self._backend = backend or open_backend(job.board)
         self._judge: Judge | None = None
 
+    def prepare(self) -> None:
+        """Build what the first batch would build."""
+        self._backend.prepare(self._job.workload)
+
     def run(
         self, faults: Sequence[tuple[int, AnyFault]], progress: Callable[[int], None] | None = None
     ) -> list[FaultRow]:
@@ -111,12 +115,12 @@ class BatchRunner:
         self, faults: Sequence[tuple[int, AnyFault]], progress: Callable[[int], None] | None = None
     ) -> Iterator[FaultRow]:
         """Yield what `run` returns, row by row: those before an error are not lost with it."""
-        job = self._job
-        blocks = self._backend.evaluate_blocks(job.workload, [fault for _, fault in faults], progress)
+        job, listed = self._job, [fault for _, fault in faults]
+        blocks = self._backend.evaluate_blocks(job.workload, listed, progress)
         if blocks is not None:
             yield from self._rows_of(faults, blocks)
             return
-        evaluations = self._backend.evaluate_each(job.workload, [fault for _, fault in faults], progress)
+        evaluations = self._backend.evaluate_each(job.workload, listed, progress)
         for (index, fault), evaluation in zip(faults, evaluations, strict=True):
             if evaluation.end is not RunEnd.COMPLETE:
                 status, images = Status(evaluation.end.value), len(job.labels)

@@ -1,4 +1,4 @@
-"""Outcomes of many pairs at a time, by a compiled function: those of `outcome.classify`, which decides what is close."""
+"""Outcomes of many pairs by a compiled function: those of `outcome.classify`, which decides what is close."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _total(scores: Any, scale: Any, top: Any) -> Any:
 
 
 @njit
-def _judge(  # noqa: PLR0912
+def _judge(
     golden: Any, tops: Any, totals: Any, labels: Any, faulty: Any, scale: Any, raw: Any, outcomes: Any, correct: Any
 ) -> None:
     """Write the outcome of each fault on each image, and add to the faults' counts of correct images.
@@ -107,9 +107,8 @@ class Judge:
         outcomes : ndarray of uint8, shape (faults, these images)
         correct : ndarray of int64, shape (faults,)
         """
-        golden, tops, totals, labels = (
-            each[images] for each in (self._golden, self._tops, self._totals, self._labels)
-        )
+        golden, totals = self._golden[images], self._totals[images]
+        tops, labels = self._tops[images], self._labels[images]
         _judge(golden, tops, totals, labels, faulty, self._scale, self._score == "raw", outcomes, correct)
         close = np.nonzero(outcomes == _UNDECIDED)
         if close[0].size:

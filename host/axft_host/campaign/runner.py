@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,6 +153,7 @@ def _prepare(plan: Plan) -> _Run:
 
 def _prepared(plan: Plan, board: Board, backend: Backend) -> _Run:
     workload, faults, watch = plan.prepared.workload, plan.faults, _Stopwatch()
+    backend.prepare(workload, share=plan.processes > 1)
     with watch.running():
         golden_run = backend.evaluate(workload, [None])[0]
         accumulators = golden_run.accumulators
@@ -311,7 +312,8 @@ def _execute(
             run.backend.close()
             pool = cluster(run.job)
         elif (workers := min(plan.processes, len(batches))) > 1:
-            pool = WorkerPool(run.job, workers)
+            shared = replace(run.job.board, shared=run.backend.shared)
+            pool = WorkerPool(replace(run.job, board=shared), workers)
         store.begin_session(
             Session(
                 started_utc=utc_now(),

@@ -136,6 +136,7 @@ def _work(job: Job, link: Connection) -> None:
         rows: list[FaultRow] = []
         try:
             runner = BatchRunner(job)
+            runner.prepare()
             link.send(None)
             while (batch := link.recv()) is not None:
                 rows = []

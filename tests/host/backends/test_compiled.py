@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
 import pytest
 
 pytest.importorskip("numba", reason="the compiled engine needs numba")
 
-from axft_host.backends import compiled
+from axft_host.backends import compiled, golden
 from axft_host.backends.base import Workload
 from axft_host.backends.compiled import CompiledEngine
-from axft_host.backends.emulator import Emulator
+from axft_host.backends.emulator import Emulator, choose_engine
 from axft_host.backends.faulty import fault_tables
 from axft_host.nn.datasets import load_dataset
 from axft_host.nn.library import load_float_network
@@ -68,8 +69,9 @@ def test_every_bit_of_a_weight_line_equals_plain_path(config: str) -> None:
 @pytest.mark.parametrize("keep", [0, 1 << 30])
 def test_blocks_and_kept_golden_runs_do_not_matter(monkeypatch: pytest.MonkeyPatch, keep: int) -> None:
     """7 images at a time, their golden runs kept or made anew, give what numpy gives for 30."""
-    monkeypatch.setattr(compiled, "_BLOCK", 7)
-    monkeypatch.setattr(compiled, "_KEEP_BYTES", keep)
+    for module in (compiled, golden):
+        monkeypatch.setattr(module, "BLOCK", 7)
+    monkeypatch.setattr(golden, "KEEP_BYTES", keep)
     workload = shipped_workload("8P", "im2col", 30)
     faults = [None, *draw_faults(FaultSpace(config=workload.config), 12, 5), None]
     engine = Emulator(engine="compiled")
@@ -121,6 +123,40 @@ def test_machine_without_numba_says_so_and_goes_on(
     assert "needs numba (pip install" in caplog.text
     (other,) = Emulator(engine="numpy").evaluate(workload, faults)
     assert np.array_equal(result.accumulators, other.accumulators)
+
+
+def test_golden_run_of_another_process_is_used() -> None:
+    """An engine that is told of it makes none, and gives the same; when its owner closes it, it is gone."""
+    workload = shipped_workload("8P", "im2col", 40)
+    faults = draw_faults(FaultSpace(config=workload.config), 8, 5)
+    owner = Emulator(engine="compiled")
+    owner.prepare(workload, share=True)
+    assert owner.shared is None  # it is not made yet
+    expected = owner.evaluate(workload, faults)
+    if owner.shared is None:
+        pytest.skip("no shared memory on this machine")
+    other = CompiledEngine(workload, shared=owner.shared)
+    assert all(other.runs.get(block)[1] for block in range(2))
+    for one, two in zip(expected, other.evaluate(faults), strict=True):
+        assert np.array_equal(one.accumulators, two.accumulators)
+    name = owner.shared
+    other.runs.close()
+    owner.close()
+    assert owner.shared is None
+    with pytest.raises(FileNotFoundError):
+        SharedMemory(name=name)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "numba", "engine"), [(10, True, "numpy"), (10**6, True, "compiled"), (10**6, False, "numpy")]
+)
+def test_campaigns_that_are_worth_it_use_the_compiled_engine(
+    monkeypatch: pytest.MonkeyPatch, pairs: int, numba: bool, engine: str
+) -> None:
+    """Where there is numba, and enough to do."""
+    monkeypatch.delenv("AXFT_ENGINE", raising=False)
+    monkeypatch.setattr("axft_host.backends.emulator.available", lambda: numba)
+    assert choose_engine(pairs) == engine
 
 
 def test_environment_says_which_engine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,3 +225,19 @@ def test_batches_of_a_slow_device_take_two_seconds() -> None:
         batches = make_batches(faults, 10, seconds)
         assert [entry for batch in batches for entry in batch] == faults
         assert max(map(len, batches)) == size
+
+
+def test_engines_leave_equal_rows_and_say_which_ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compiled engine in two processes, which share one golden run, against numpy in this one."""
+    pytest.importorskip("numba", reason="the compiled engine needs numba")
+    stores = {}
+    for engine, workers in (("numpy", 1), ("compiled", 2)):
+        monkeypatch.setenv("AXFT_ENGINE", engine)
+        plan = small_plan(tmp_path, faults={"faults": 80, "seed": 3}, workers=workers)
+        stores[engine] = run_campaign(plan, tmp_path / engine).store
+    with ResultStore.open(stores["numpy"]) as one, ResultStore.open(stores["compiled"]) as other:
+        assert list(one.rows()) == list(other.rows())
+        assert any(row.tolerable or row.critical for row in one.rows())
+        assert one.provenance().versions["engine"] == "numpy"
+        assert other.provenance().versions["engine"].startswith("compiled (numba ")
+        assert other.sessions()[0].workers == "2 processes"
