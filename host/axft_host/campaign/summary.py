@@ -168,6 +168,7 @@ def _document(about: Provenance, **figures: object) -> dict[str, Any]:
         "array": f"{config['rows']}x{config['cols']}",
         "physical": None if about.physical is None else "x".join(map(str, about.physical)),
         "board": about.backend,
+        "engine": about.versions.get("engine"),
         "model": about.network_name,
         "data": about.dataset_name,
         "operand_a": config["operand_a"],
