@@ -144,19 +144,21 @@ def line_sums(t: Any, golden: Any, w: Any, images: Any) -> None:
         if layer.line < 0:
             continue
         for image in range(images):
-            for y in range(layer.height):
-                for x in range(layer.width):
-                    at = image * t.sizes[1] + layer.sums + (y * layer.width + x) * layer.lanes
-                    to = image * t.sizes[3] + layer.line + y * layer.row + x
-                    for channel in range(layer.channels):
-                        w.line_sums[to + channel * layer.line_size] = golden.sums[at + channel]
-            for y in range(layer.out_height):
-                for x in range(layer.out_width):
-                    at = image * t.sizes[2] + layer.outputs + (y * layer.out_width + x) * layer.lanes
-                    to = image * t.sizes[4] + layer.line_outputs + y * layer.line_row + x
-                    for channel in range(layer.channels):
-                        to_channel = to + channel * layer.out_height * layer.line_row
-                        w.line_outputs[to_channel] = golden.outputs[at + channel]
+            for channel in range(layer.channels):
+                to = image * t.sizes[3] + layer.line + channel * layer.line_size
+                at = image * t.sizes[1] + layer.sums + channel
+                for _ in range(layer.height):
+                    for x in range(layer.width):
+                        w.line_sums[to + x] = golden.sums[at]
+                        at += layer.lanes
+                    to += layer.row
+                to = image * t.sizes[4] + layer.line_outputs + channel * layer.out_height * layer.line_row
+                at = image * t.sizes[2] + layer.outputs + channel
+                for _ in range(layer.out_height):
+                    for x in range(layer.out_width):
+                        w.line_outputs[to + x] = golden.outputs[at]
+                        at += layer.lanes
+                    to += layer.line_row
 
 
 @inlined
