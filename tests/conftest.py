@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 TESTS = Path(__file__).parent
-TIERS = ("spec", "host", "hw", "contract", "labs", "virtual", "cosim")  # cheapest first: the order they run in
+TIERS = ("spec", "host", "hw", "contract", "labs", "docs", "virtual", "cosim")  # cheapest first: the order they run in
 
 # The same cases on every run, and no limit per case: a busy machine is no failure.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
