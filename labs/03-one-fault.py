@@ -217,9 +217,8 @@ for kind, path in signs.items():
     print(kind, "activated", path.explanation.activated, "times:", path.image_table["outcome"].value_counts().to_dict())
 
 # %% [markdown]
-# Both are activated about equally often, and both are equally large errors: an activated fault changes a weight by
-# 128. Yet one ruins most images, and the other hardly any. Look at channel 9 of `conv2`, as it leaves for `fc1`, in
-#      the first image:
+# Both are activated about equally often, and both change a weight by the same amount when they are. Yet one ruins
+# most images, and the other few. Look at channel 9 of `conv2`, as it leaves for `fc1`, in the first image:
 
 # %%
 
@@ -324,8 +323,8 @@ told = "; ".join(f"{name} {', '.join(map(str, row))}" for name, row in counts.it
 lab.picture(fig, f"Outcomes of six faults over the same images, masked, tolerable and critical: {told}.")
 
 # %% [markdown]
-# So a fault is not masked or critical: a *pair* is. What a fault has is a share of images, between 0 and 1. Most
-# faults lie near one of the ends, and that will matter in lab 4.
+# So a fault is not masked or critical: a *pair* is. What a fault has is a share of images, between 0 and 1. That will
+# matter in lab 4.
 #
 # **Task 3.6.** Give the critical *share* of each of the six faults (an array of six fractions), and their mean: the
 # critical rate of this little list.
