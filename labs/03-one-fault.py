@@ -197,14 +197,14 @@ def rounded(sums):
     return apply_host_op(requantise, sums)
 
 
-path = axft.follow(CONFIG, "weight:r5:c12:b3:sa1", images=IMAGES, **lab.where)
-golden_sums, faulty_sums = path.layers[1].golden_sums, path.layers[1].faulty_sums
+bit_3 = axft.follow(CONFIG, "weight:r5:c12:b3:sa1", images=IMAGES, **lab.where)
+golden_sums, faulty_sums = bit_3.layers[1].golden_sums, bit_3.layers[1].faulty_sums
 print("shape (images, channels, rows, columns):", golden_sums.shape)
 
 # %% tags=["task-3.3"]
 share_that_survives = ...
 
-check("3.3", share_that_survives, path=path)
+check("3.3", share_that_survives, path=bit_3)
 
 # %% [markdown]
 # ## 3. The two polarities of the sign

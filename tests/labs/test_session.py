@@ -10,6 +10,7 @@ from axft_host.backends.emulator import Emulator
 from axft_host.labs import session, start
 from axft_host.labs.session import Lab, LabStop
 from axft_host.labs.verdict import State
+from axft_host.link.client import LinkSettings
 
 
 def test_start_on_the_emulator_says_that_it_is_ready(capsys: pytest.CaptureFixture[str]) -> None:
@@ -24,12 +25,15 @@ def test_start_on_the_emulator_says_that_it_is_ready(capsys: pytest.CaptureFixtu
     [
         ("emulator", "emu"),
         ("pynq", "pynq"),
-        ("link:socket://127.0.0.1:9", "axft-hw doctor --board link:socket://127.0.0.1:9"),
+        ("link:/dev/no-such-line", "axft-hw doctor --board link:/dev/no-such-line"),
         (3, "quotation marks"),
     ],
 )
-def test_start_without_the_board_says_what_to_do(board: str, said: str) -> None:
+def test_start_without_the_board_says_what_to_do(board: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A message that ends the notebook, and names a way on."""
+    # Where a link leads nowhere, patience is of no use.
+    impatient = classmethod(lambda cls: LinkSettings(first_s=0.1))
+    monkeypatch.setattr(LinkSettings, "from_environment", impatient)
     with pytest.raises(SystemExit) as stop:
         start("1", board=board)
     assert said in str(stop.value)

@@ -8,7 +8,7 @@ import functools
 import importlib.util
 import io
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -52,9 +52,10 @@ class LabRun:
         return lab
 
     def say(self, task: str, answer: object, **given: object) -> str:
-        """Return what is said of an answer to a task."""
+        """Return what is said of an answer to a task; how the lab's tasks stand is not changed."""
+        lab = replace(self.lab, states={})
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            self.lab.check(task, answer, **given)
+            lab.check(task, answer, **given)
         return printed.getvalue().strip()
 
 

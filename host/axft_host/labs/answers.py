@@ -27,7 +27,7 @@ Hints = Iterable[tuple[float, str]]
 
 
 def _said(answer: object) -> str:
-    said = repr(answer)
+    said = repr(answer.item() if isinstance(answer, np.generic) else answer)
     return said if len(said) <= _LONG else said[: _LONG - 1] + "…"
 
 

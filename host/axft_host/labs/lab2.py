@@ -42,7 +42,7 @@ def _figures(answer: Any, lab: Lab) -> str | None:
     found, errors = error_figures(_PART, 8), _errors()
     hints: list[Hints] = [
         [(float(errors.mean()), "that is the mean with its sign; errors of both signs cancel in it")],
-        [(int(errors.max()), "an error may be large and negative, too"), (int(errors.min()), "in absolute value")],
+        [(int(errors.min()), "that is the most negative error; look at the other end, too, and at absolute values")],
         [(1 - found.ep, "that is the share of products that are right"), (found.ep * 65536, "a share of all pairs")],
     ]
     return several(answer, ("mae", "wce", "ep"), (found.mae, found.wce, found.ep), hints, tolerance=1e-3)

@@ -142,7 +142,7 @@ def _outcome(answer: Any, lab: Lab) -> str | None:
         "equal sums": golden,
         "one small sum that differs": golden + np.eye(10, dtype=np.int64)[3],
         "another class": np.roll(golden, 1),
-        "the same class with half of its sum": np.where(golden == top, top // 4, golden),
+        "the same class with half of its sum": np.where(golden == top, top // 2, golden),
         "the same class with a larger sum": np.where(golden == top, 2 * top, golden),
         "a tie of two classes": np.where(np.arange(10) == 7, top, golden),
         "all sums raised alike": golden + top,

@@ -1,0 +1,63 @@
+"""Wrong answers to lab 3, and what is said of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from support.labs import run_lab
+
+RIGHT = {"A": "ignored bit", "B": "idle PE", "C in conv1": "zero activation", "C in conv2": "rounded away"}
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "said"),
+    [
+        ("3.1", [74, 296], "zeros_at_bit_6: those have a 1"),
+        ("3.1", [76, 76], "activations: once per tile"),
+        ("3.1", [76, 7600], "one output pixel of each tile"),
+        ("3.1", 304, "2 numbers are asked for"),
+        ("3.2", "ignored bit", "a dict with the keys"),
+        ("3.2", {**RIGHT, "B": "ignored bit"}, "B: that is not it: which layer has an output in row 20"),
+        ("3.2", {**RIGHT, "C in conv1": "rounded away"}, "what must the other factor be?"),
+        ("3.2", {**RIGHT, "C in conv2": "luck"}, "the answer must be one of ignored bit, idle PE"),
+        ("3.2", {**RIGHT, "C in conv2": None}, "C in conv2 is not answered yet"),
+        ("3.5", lambda golden, faulty, scale: None, "equal sums: outcome(...) returned nothing"),
+        ("3.5", lambda golden, faulty, scale: "critical", "equal sums: critical is not right"),
+        ("3.5", lambda golden, faulty, scale: "Masked", "one small sum that differs: masked is not right"),
+        ("3.5", lambda golden, faulty: "masked", "raised TypeError"),
+        ("3.5", "masked", "a function is asked for"),
+        ("3.7", "abce", "think again about b"),
+        ("3.7", "acdef", "think again about d"),
+        ("3.7", {"a", "z"}, "there is no statement 'z'"),
+    ],
+)
+def test_wrong_answer_is_told_what_is_wrong(task: str, answer: object, said: str) -> None:
+    """What to think of, and not the answer."""
+    assert said in run_lab("3").say(task, answer)
+
+
+def test_a_verdict_by_classes_alone_is_told() -> None:
+    """Task 3.5: the ratio decides, too, and a tie goes to the lower class."""
+
+    def by_class(golden: np.ndarray, faulty: np.ndarray, scale: float) -> str:
+        if (golden == faulty).all():
+            return "masked"
+        return "tolerable" if golden.argmax() == faulty.argmax() else "critical"
+
+    said = run_lab("3").say("3.5", by_class)
+    assert "the same class with half of its sum: tolerable is not right" in said
+
+
+def test_answers_about_the_notebooks_runs() -> None:
+    """Tasks 3.3, 3.4 and 3.6 are judged by what ran."""
+    run = run_lab("3")
+    path, signs, result = (run.namespace[name] for name in ("bit_3", "signs", "result"))
+    lost = 1 - run.namespace["share_that_survives"]
+    assert "that is the share that is lost" in run.say("3.3", lost, path=path)
+    assert "with a 1 in the sign bit" in run.say("3.4", [128, 128, 1.0], signs=signs)
+    assert "zeros_sa1: that is the share that is not 0" in run.say("3.4", [128, -128, 0.0], signs=signs)
+    counts = run.namespace["counts"]["critical"]
+    assert "divide by the number of images" in run.say("3.6", {"shares": counts, "rate": 0.4}, result=result)
+    assert "critical_rate is not answered yet" in run.say("3.6", {"shares": counts, "rate": ...}, result=result)
+    assert "a dict with the keys shares and rate" in run.say("3.6", 0.4, result=result)
