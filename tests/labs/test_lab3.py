@@ -61,3 +61,13 @@ def test_answers_about_the_notebooks_runs() -> None:
     assert "divide by the number of images" in run.say("3.6", {"shares": counts, "rate": 0.4}, result=result)
     assert "critical_rate is not answered yet" in run.say("3.6", {"shares": counts, "rate": ...}, result=result)
     assert "a dict with the keys shares and rate" in run.say("3.6", 0.4, result=result)
+
+
+def test_lab_runs_on_simulated_hardware() -> None:
+    """The same notebook, on the gateware: every check passes, and the same faults end in the same way."""
+    simulated = run_lab("3", "rtl")
+    assert not simulated.lab.on_emulator
+    assert {state.value for state in simulated.lab.states.values()} == {"right"}
+    assert simulated.namespace["tables"].keys() == run_lab("3").namespace["tables"].keys()
+    for name, table in simulated.namespace["tables"].items():
+        assert table.equals(run_lab("3").namespace["tables"][name])

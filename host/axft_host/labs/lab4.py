@@ -63,7 +63,7 @@ def _published(answer: Any, lab: Lab) -> str | None:
             (100 * 1.96 * math.sqrt(0.25 / 2401 * (12544 - 2401) / 12543), "that is for N = 12,544; let N grow"),
         ],
     )
-    return several(answer, ("percent_needed", "margin_met"), (needed, margin), hints, tolerance=0.05)
+    return several(answer, ("percent_needed", "margin_met"), (needed, margin), hints, tolerance=0.1)
 
 
 @task("4.3", "a function of p, n and z that returns two numbers")

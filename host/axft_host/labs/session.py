@@ -134,7 +134,7 @@ class Lab:
         states = {number: self.states.get(number, State.OPEN) for number in tasks_of(self.number)}
         left = [number for number, state in states.items() if state is not State.RIGHT]
         said = f"{len(states) - len(left)} of {len(states)} tasks are right"
-        state = State.WRONG if left else State.RIGHT
+        state = State.OPEN if left else State.RIGHT
         show(Verdict(f"lab {self.number}", state, f"{said}; left: {', '.join(left)}" if left else said))
 
 
