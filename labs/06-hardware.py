@@ -102,9 +102,9 @@ drawings.chain(device.hardware)
 # * in a site, its bits from the lowest upwards, **those that exist**. The multiplier 34P ignores the three low bits
 #   of either operand. Nothing stores these bits, and nothing can force them: they have no position.
 #
-# **Task 6.1.** Write a function that returns the position of a bit of the site `weight`. Take the number of columns
-# from `device.hardware.array.cols`, and for the bits `device.hardware.site_range(Site.WEIGHT)`, which is the range of
-# those that exist.
+# **Task 6.1.** Write a function that returns the position of a bit of the site `weight`. A PE has
+# `device.hardware.pe_scan_bits` positions, the array `device.hardware.array.cols` columns, and
+# `device.hardware.site_range(Site.WEIGHT)` is the range of the weight's bits that exist.
 
 
 # %% tags=["task-6.1"]
@@ -133,7 +133,7 @@ check("6.2", cycles_to_arm)
 # %%
 layers = axft.schedule("34P")
 print(f"one image: {layers['cycles'].sum():,} clock cycles in {layers['tiles'].sum()} tiles")
-layers.style.format({"busy": "{:.1%}"}).hide(axis="index")
+layers
 
 # %% [markdown]
 # A campaign arms once per fault and then runs, say, 1,000 images: the chain is slow, and it does not matter. Had the

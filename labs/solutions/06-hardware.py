@@ -7,7 +7,7 @@
 # %% tags=["task-6.1"]
 def position(row, col, bit):
     bits = device.hardware.site_range(Site.WEIGHT)
-    return (row * device.hardware.array.cols + col) * len(bits) + bit - bits[0]
+    return (row * device.hardware.array.cols + col) * device.hardware.pe_scan_bits + bit - bits[0]
 
 
 # %% tags=["task-6.2"]

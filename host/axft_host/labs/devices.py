@@ -28,6 +28,7 @@ __all__ = [
     "broken_chain",
     "device_of",
     "examined",
+    "gemm_is_right",
     "operands",
     "patient",
     "pe_area",
