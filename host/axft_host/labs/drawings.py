@@ -235,8 +235,8 @@ def readings(table: pd.DataFrame, printed: Mapping[str, Mapping[str, float]], cl
     return _picture(size, draw, f"Rates under {len(names)} readings. {'; '.join(told)}.")
 
 
-def intervals(table: pd.DataFrame, label: str) -> Picture:
-    """Draw differences with their intervals, one line each, and a line at zero.
+def intervals(table: pd.DataFrame, label: str, printed: float) -> Picture:
+    """Draw differences with their intervals, one line each, a line at zero, and a printed difference.
 
     Parameters
     ----------
@@ -244,6 +244,8 @@ def intervals(table: pd.DataFrame, label: str) -> Picture:
         Indexed by what each is called; `difference`, `low`, `high` in points.
     label : str
         Of the axis.
+    printed : float
+        In points.
     """
 
     def draw(figure: Any) -> None:
@@ -252,6 +254,7 @@ def intervals(table: pd.DataFrame, label: str) -> Picture:
             beside = [[row["difference"] - row["low"]], [row["high"] - row["difference"]]]
             axes.errorbar(row["difference"], place, xerr=beside, fmt="o", color=_LINE, capsize=4)
         axes.axvline(0, color=_INK, lw=1)
+        axes.axvline(printed, color=_INK, ls="--", lw=1.2)
         axes.set_yticks(range(len(table)), [str(name) for name in table.index])
         axes.set_ylim(len(table) - 0.5, -0.5)
         axes.set_xlabel(label)
@@ -263,4 +266,4 @@ def intervals(table: pd.DataFrame, label: str) -> Picture:
         f"{name}: {row['difference']:+.1f}, from {row['low']:+.1f} to {row['high']:+.1f}"
         for name, row in table.iterrows()
     )
-    return _picture((7, 0.38 * len(table) + 1), draw, f"{label}. {told}.")
+    return _picture((7.5, 0.38 * len(table) + 1), draw, f"{label}. Printed: {printed:+.1f}. {told}.")
