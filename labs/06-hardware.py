@@ -384,7 +384,7 @@ statements_that_hold = ...
 check("6.11", statements_that_hold)
 
 # %% [markdown]
-# **To think about** (not checked)
+# **For discussion** (no check)
 #
 # 1. The fault lists of this lab are drawn over bits that exist *and* bits that the multiplier ignores. Why must the
 #    ignored ones stay in the fault space, although no hardware is needed for them? What would leaving them out do to
@@ -393,7 +393,7 @@ check("6.11", statements_that_hold)
 #    fault that nobody asked for. At $28 \times 28$, how many flip-flops are there only for injection, and why does a
 #    clean golden run behind every few seconds of a campaign not see them all? What does?
 #
-# **Further reading**
+# ## Further reading
 #
 # * `docs/reference/hardware.md`: how a tile runs, how a fault is armed. `docs/reference/area.md`: what a whole design
 #   costs, and what each idea in the PE is worth.

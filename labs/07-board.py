@@ -71,7 +71,7 @@ import numpy as np
 import pandas as pd
 
 import axft
-from axft_host.labs import devices
+from axft_host.labs import devices, drawings
 from axft_host.labs.lab7 import AILMENTS, ILLNESSES, STEPS, completes, what_helps
 from axft_spec.regmap import register
 
@@ -196,6 +196,10 @@ check("7.5", largest_share_of_activated, frame=there.frame)
 faults_for_one_percent = ...
 
 check("7.6", faults_for_one_percent)
+
+# %%
+acted = int((there.frame["activated"] > 0).sum())
+drawings.bounds({"the doctor's one": 1, "activated, above": acted, "drawn, above": FAULTS, "a full campaign": 2401})
 
 # %% [markdown]
 # This is why the doctor's single fault per site is a smoke test, and agreement over hundreds of faults is evidence.
@@ -352,7 +356,7 @@ statements_that_hold = ...
 check("7.12", statements_that_hold)
 
 # %% [markdown]
-# **To think about** (not checked)
+# **For discussion** (no check)
 #
 # 1. A campaign of 2,401 faults ran on one board over a weekend. All outcomes agree with the emulator. A colleague
 #    says: "Then the board was for nothing: the emulator would have said the same in a minute." What has the board
@@ -360,7 +364,7 @@ check("7.12", statements_that_hold)
 # 2. `docs/hardware-status.md` lists what of this project nobody has seen on hardware. Choose three entries, and say
 #    for each which row of the doctor's table would show that something is wrong there, if any.
 #
-# **Further reading**
+# ## Further reading
 #
 # * `docs/guides/board-bring-up.md`: from an SD card to a first injection; what a failing row of the doctor means.
 # * `docs/reference/recovery.md`: when a hang or crash is an outcome; the ladder. `docs/reference/regmap.md`: the

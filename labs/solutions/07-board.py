@@ -22,8 +22,8 @@ statements_that_hold = "ad"
 largest_share = 100 * (1 - 0.05 ** (1 / FAULTS))
 
 # %% tags=["task-7.5"]
-acted = (there.frame["activated"] > 0).sum()
-largest_share_of_activated = 100 * (1 - 0.05 ** (1 / acted))
+n = (there.frame["activated"] > 0).sum()
+largest_share_of_activated = 100 * (1 - 0.05 ** (1 / n))
 
 # %% tags=["task-7.6"]
 faults_for_one_percent = int(np.ceil(np.log(0.05) / np.log(0.99)))

@@ -15,7 +15,7 @@ from axft_host.reports.figures import COLOURS, MARKERS, check_matplotlib
 from axft_spec.hardware import HardwareConfig
 from axft_spec.scanmap import ScanMap
 
-__all__ = ["areas", "chain", "intervals", "readings", "waves"]
+__all__ = ["areas", "bounds", "chain", "intervals", "readings", "waves"]
 
 _INK, _GREY, _LINE, _HELD = "#1b2733", "#7b8794", "#1f6f8b", "#dcebf1"
 #: What differs from the golden run: filled, with a thick frame, so that the colour is not needed.
@@ -267,3 +267,32 @@ def intervals(table: pd.DataFrame, label: str, printed: float) -> Picture:
         for name, row in table.iterrows()
     )
     return _picture((7.5, 0.38 * len(table) + 1), draw, f"{label}. Printed: {printed:+.1f}. {told}.")
+
+
+def bounds(compared: Mapping[str, int]) -> Picture:
+    """Draw the share that may still differ, at 95 %, when none of n faults does, and where some numbers of faults are.
+
+    Parameters
+    ----------
+    compared : mapping of str to int
+        Numbers of faults, by what they are.
+    """
+
+    def bound(faults: Any) -> Any:
+        return 100 * (1 - 0.05 ** (1 / faults))
+
+    def draw(figure: Any) -> None:
+        axes = figure.add_subplot()
+        faults = np.geomspace(1, 1e4, 200)
+        axes.loglog(faults, bound(faults), color=_LINE)
+        for (name, number), marker in zip(compared.items(), "os^Dv", strict=False):
+            axes.plot(number, bound(number), marker, color=_FRAME, ms=7, label=f"{name}: {number:,}", linestyle="none")
+        axes.set(xlabel="faults that agree, none differs", ylabel="share that may differ, %")
+        axes.set(xlim=(0.8, 1e4), ylim=(0.02, 120))
+        axes.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
+        axes.grid(color="#e4e8ec")
+        axes.legend(frameon=False)
+        axes.spines[["top", "right"]].set_visible(False)
+
+    told = "; ".join(f"{name}, {number:,}: {bound(number):.2g} %" for name, number in compared.items())
+    return _picture((6.5, 3.6), draw, f"Share of faults that may differ although none did, at 95 %. {told}.")
