@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,13 +24,20 @@ _logger = logging.getLogger(__name__)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+#: The versions of numba that were tried, as in pyproject.toml; what is used of it may be gone in others.
+_FIRST_NUMBA, _END_NUMBA = (0, 68), (0, 70)
+
 #: Modules with compiled functions, and with what these are made of.
 _SOURCES = ("jit", "lanes", "faulty", "lines", "replay", "finish", "propagate", "state", "tables")
 
 
 def available() -> bool:
-    """Return whether functions can be compiled."""
-    return find_spec("numba") is not None
+    """Return whether functions can be compiled: by a numba of those that were tried."""
+    try:
+        found = tuple(int(part) for part in version("numba").split(".")[:2])
+    except (PackageNotFoundError, ValueError):
+        return False
+    return _FIRST_NUMBA <= found < _END_NUMBA
 
 
 @lru_cache(maxsize=1)
