@@ -74,6 +74,11 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     return _TEST.sub("", markdown)
 
 
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
+    """Have the empty heads of tables without a title for a column be no heads."""
+    return html.replace("<th></th>", "<td></td>")
+
+
 def _target(link: str, page: str) -> str | None:
     """Return the path in the repository that a link of a page means; None if it is elsewhere."""
     if re.match(r"[a-z]+:", link):

@@ -6,3 +6,12 @@ document$.subscribe(() => {
     }
   });
 });
+
+// The buttons beside blocks of code are landmarks, which need names to be told apart; they come with their blocks.
+let blocks = 0;
+new MutationObserver(() => {
+  document.querySelectorAll("nav.md-code__nav:not([aria-label])").forEach((element) => {
+    blocks += 1;
+    element.setAttribute("aria-label", `Block of code ${blocks}`);
+  });
+}).observe(document.documentElement, { childList: true, subtree: true });

@@ -1,4 +1,4 @@
-"""Check a page with axe-core, by hand: ``python tests/support/accessibility.py axe.min.js PAGE...``.
+"""Check pages, of reports or of the site, with axe-core, by hand: ``python tests/support/accessibility.py axe.min.js PAGE...``.
 
 axe-core is no dependency: ``npm install axe-core`` anywhere, and name its file. Prints what it finds with every table
 open, at desktop and phone width, in light and dark; exits with 1 if it finds anything.
@@ -31,7 +31,7 @@ def main() -> int:
                 browser.view(width, 900, dark=dark)
                 browser.open(page)
                 browser.run("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
-                browser.run("document.querySelector('#heat [role=gridcell]').click()")
+                browser.run("document.querySelector('#heat [role=gridcell]')?.click()")
                 browser.run(f"{axe.read_text(encoding='utf-8')};0")
                 found = browser.run(_FINDINGS)
                 failed += len(found)
