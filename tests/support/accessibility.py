@@ -1,4 +1,4 @@
-"""Check pages, of reports or of the site, with axe-core, by hand: ``python tests/support/accessibility.py axe.min.js PAGE...``.
+"""Check pages with axe-core, by hand: ``python tests/support/accessibility.py axe.min.js PAGE...``.
 
 axe-core is no dependency: ``npm install axe-core`` anywhere, and name its file. Prints what it finds with every table
 open, at desktop and phone width, in light and dark; exits with 1 if it finds anything.

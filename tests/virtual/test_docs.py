@@ -33,8 +33,7 @@ def test_commands_of_a_guide_run_on_the_virtual_board(page: str, place: Path) ->
     """Every `axft-hw` command, of the PC and of the board, in order; all end well."""
     blocks = [block for block in board_blocks(page) if block.language in ("sh", "console")]
     assert any("virtual" in block.verbs for block in blocks)
-    # What does not depend on the size of the device is faster on a small one.
-    with virtual_board(("34P",), (4, 4)):
+    with virtual_board(("34P",), (8, 8)):
         for block in blocks:
             for command, _ in commands_of(block):
                 words = shlex.split(command, comments=True)
