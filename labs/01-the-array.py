@@ -79,8 +79,8 @@ import axft
 # *skew*.
 #
 # Below, a $3 \times 4$ matrix is multiplied by a $4 \times 3$ one on a $3 \times 3$ array; $K = 4$. Move the slider,
-# and follow the 7 in the top left corner of the weights on its way down. (Without JavaScript, the tables after the
-# next cell show the same.)
+# and follow the 7 in the top left corner of the weights on its way down. (Without JavaScript, `run.at(t)` shows
+# cycle `t` as a table.)
 
 # %%
 array = axft.Config("8P", array="3x3")  # 8-bit operands, exact multipliers
@@ -91,10 +91,10 @@ run
 
 # %% [markdown]
 # In each PE: the activation (→), the weight (↓), and the partial sum *after* the cycle (Σ). Cycles are numbered from
-# 0. In cycle 0 one PE works; the wave then spreads along diagonals. The same as a table, for one cycle:
+# 0. In cycle 0 one PE works; the wave then spreads along diagonals. Cycle 1 as a table:
 
 # %%
-run.at(3)
+run.at(1)
 
 # %% [markdown]
 # **Task 1.1.** Which PEs accumulate in cycle 3? Give a $3 \times 3$ array of zeros and ones, a one where a PE holds
@@ -112,7 +112,9 @@ check("1.1", busy_in_cycle_3)
 
 
 # %% tags=["task-1.2"]
-def step(t, r, c, K): ...
+def step(t, r, c, K):
+    k = ...
+    return k
 
 
 check("1.2", step)
@@ -126,7 +128,9 @@ check("1.2", step)
 
 
 # %% tags=["task-1.3"]
-def tile_cycles(K, R, C): ...
+def tile_cycles(K, R, C):
+    cycles = ...
+    return cycles
 
 
 check("1.3", tile_cycles)
@@ -160,7 +164,9 @@ lab.picture(fig, "Share of busy PEs over the cycles of a tile: K = 16 peaks at a
 
 
 # %% tags=["task-1.4"]
-def utilisation(m, n, K, R, C): ...
+def utilisation(m, n, K, R, C):
+    share = ...
+    return share
 
 
 check("1.4", utilisation)

@@ -88,7 +88,9 @@ print("34P:", part.compute(9, 15), "   exact:", 9 * 15)
 
 
 # %% tags=["task-2.1"]
-def product_34p(a, b): ...
+def product_34p(a, b):
+    product = ...
+    return product
 
 
 check("2.1", product_34p)
@@ -105,7 +107,7 @@ axft.figures.error_map(part)
 # %% [markdown]
 # The grid of small squares is the omission: along each line of eight values, the error grows from zero and falls
 # back. The large pattern of four quadrants is what the *sign of the other operand* does to it: what is dropped from
-# $a$ is never negative, and it is multiplied by $b$.
+# an operand is never negative, and it is multiplied by the other one.
 #
 # **Task 2.2.** Compute the three figures of a data sheet from `part.errors`: the mean absolute error, the worst-case
 # error, and the error probability (the share of all pairs whose product is wrong, as a fraction).
@@ -257,7 +259,9 @@ lab.picture(fig, "Accuracy of five configurations, floored and rounded. Floored 
 
 
 # %% tags=["task-2.6"]
-def round_to_kept(w, omit): ...
+def round_to_kept(w, omit):
+    rounded = ...
+    return rounded
 
 
 check("2.6", round_to_kept)

@@ -179,8 +179,10 @@ lab.picture(
 
 # %% [markdown]
 # The fault begins in one channel of sixteen. What survives the rounding spreads: every output of a dense layer
-# depends on all inputs, and in the end nearly all ten sums differ. A fault does not fade with depth. If anything
-# survives the first rounding, all that is left to decide is *how much* the final sums change.
+# depends on all inputs, and in the end nearly all ten sums differ. Depth does not make a fault fade. It may still be
+# lost later, as ReLU and rounding come again after every layer, and 34P ignores the low bits of activations, too;
+# part 4 has such faults. But mostly, once something has survived the first rounding, all that is left to decide is
+# *how much* the final sums change.
 #
 # **Task 3.3.** Look at the rounding more closely, for bit 3. Of the sums of `conv2` that differ (`golden_sums` and
 # `faulty_sums`), what share belongs to a value that differs after rounding and ReLU, but *before* pooling? `rounded`
@@ -282,7 +284,9 @@ print(softmax(np.array([1.0, 2.0, 4.0])))
 
 
 # %% tags=["task-3.5"]
-def outcome(golden, faulty, scale): ...
+def outcome(golden, faulty, scale):
+    verdict = ...  # "masked", "tolerable" or "critical"
+    return verdict
 
 
 check("3.5", outcome)

@@ -110,7 +110,10 @@ def test_function_is_called_and_never_raises() -> None:
         product(a, b)
 
     assert function(product, cases) is None
-    assert function(nothing, cases) == "nothing(2, 3) returned nothing: is there a `return` on every path?"
+    assert (
+        function(nothing, cases)
+        == "nothing(2, 3) returned nothing: is there a `return` on every path, and no `...` left?"
+    )
     assert function(lambda a, b: a + b, cases, otherwise="Sum?") == "<lambda>(2, 3): 5 is too small. Sum?"
     assert "raised ZeroDivisionError" in (function(lambda a, b: 1 // 0, cases) or "")
     assert "raised TypeError" in (function(lambda a: a, cases) or "")

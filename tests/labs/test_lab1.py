@@ -18,7 +18,7 @@ EAST = [[0, 0, 0], [0, 1, 1], [0, 0, 0]]
         ("1.1", [[1, 1, 1], [1, 1, 1]], "shape must be (3, 3), not (2, 3)"),
         ("1.2", lambda t, r, c, K: t - r - c, "too small"),
         ("1.2", lambda t, r, c, K: max(-1, t - r - c), "when has the last operand passed?"),
-        ("1.2", lambda t, r, c, K: None, "is there a `return` on every path?"),
+        ("1.2", lambda t, r, c, K: None, "is there a `return` on every path"),
         ("1.2", 3, "a function is asked for"),
         ("1.3", lambda K, R, C: K + R + C, "too large"),
         ("1.3", lambda K, R, C: K, "How long after PE(0, 0) does the last PE begin"),

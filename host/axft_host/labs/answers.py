@@ -257,7 +257,7 @@ def function(
         except Exception as error:  # whatever the student's code raises
             return f"{call} raised {type(error).__name__}: {error}"
         if _is_open(given):
-            return f"{call} returned nothing: is there a `return` on every path?"
+            return f"{call} returned nothing: is there a `return` on every path, and no `...` left?"
         judge = number if np.ndim(expected) == 0 else array
         wrong = judge(given, expected, tolerance=tolerance)
         if wrong is not None:

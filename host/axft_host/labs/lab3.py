@@ -155,7 +155,7 @@ def _outcome(answer: Any, lab: Lab) -> str | None:
         except Exception as error:  # whatever the student's code raises
             return f"{name}: outcome(...) raised {type(error).__name__}: {error}"
         if given is None or given is ...:
-            return f"{name}: outcome(...) returned nothing: is there a `return` on every path?"
+            return f"{name}: outcome(...) returned nothing: is there a `return` on every path, and no `...` left?"
         wrong = text(given, Outcome(code).name.lower(), options=("masked", "tolerable", "critical"))
         if wrong is not None:
             return f"{name}: {wrong}"
