@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from axft_host.api.figures import Picture
+from axft_host.labs.devices import told
 from axft_host.reports.figures import COLOURS, MARKERS, check_matplotlib
 from axft_spec.hardware import HardwareConfig
 from axft_spec.scanmap import ScanMap
@@ -22,6 +23,7 @@ _INK, _GREY, _LINE, _HELD = "#1b2733", "#7b8794", "#1f6f8b", "#dcebf1"
 _DIFFERS, _FRAME = "#f6cdd6", "#a4133c"
 
 
+@told
 def _picture(size: tuple[float, float], draw: Callable[[Any], None], alt: str) -> Picture:
     check_matplotlib()
     figure = importlib.import_module("matplotlib.figure").Figure(figsize=size, layout="constrained")
