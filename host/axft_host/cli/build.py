@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -142,6 +143,10 @@ def _ended_as_by_ctrl_c() -> Iterator[None]:
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
+    except KeyboardInterrupt:
+        # Amaranth would complain, behind the last line, of what it has not finished.
+        warnings.simplefilter("ignore")
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
