@@ -11,7 +11,7 @@ from axft_spec.faults import Site
 from axft_spec.hardware import HardwareConfig
 from axft_spec.scanmap import ScanMap
 
-__all__ = ["FORCE_CODES", "Observer", "ProcessingElement"]
+__all__ = ["FORCE_CODES", "FaultGate", "ProcessingElement"]
 
 #: What the codes on `force` and `force_psum` do to armed bits.
 FORCE_CODES = {"nothing": 0, "flip": 1, "stuck_at_0": 2, "stuck_at_1": 3}
@@ -130,7 +130,7 @@ class ProcessingElement(wiring.Component):
         """Return the registers, the two stages and the scan chain."""
         m = Module()
         hardware = self.hardware
-        gates = _Gates(m, hardware, self.armed)
+        gates = _Gates(m, hardware, self.armed, self.observe)
 
         with m.If(self.enable):
             m.d.sync += [self.weight.eq(self.weight_north), self.activation.eq(self.activation_west)]
@@ -154,7 +154,7 @@ class ProcessingElement(wiring.Component):
             m.d.sync += self.product.eq(0)
         with m.Elif(self.enable):
             m.d.sync += self.product.eq(gates.forced(Site.PRODUCT, unforced, self.force))
-        hit = gates.observed("observer", self.observe, self.valid)
+        hit = gates.changed(self.valid)
 
         # The adder's second operand is what its look-up tables choose: while draining, the sum to the south plus 0.
         total = Signal(signed(hardware.psum_bits))
@@ -163,7 +163,7 @@ class ProcessingElement(wiring.Component):
             with m.If(self.enable):
                 m.d.sync += self.valid_product.eq(self.valid)
             total = gates.forced(Site.PSUM, total, Mux(self.valid_product, self.force_psum, 0))
-            hit |= gates.observed("psum_observer", self.observe, self.valid_product)
+            hit |= gates.changed(self.valid_product)
         with m.If(self.clear):
             m.d.sync += self.psum.eq(0)
         with m.Elif(self.enable | self.drain):
@@ -174,12 +174,12 @@ class ProcessingElement(wiring.Component):
         return m
 
 
-class Observer(wiring.Component):
-    """Tells whether an observed bit changes at one of the fault gates of a PE.
+class FaultGate(wiring.Component):
+    """Does to the armed bits of a signal what a code of `FORCE_CODES` says, and tells which of them it changes.
 
-    A component of its own because synthesis should not see through it: a bit behind its gate is a function of the bit
-    before it, its armed flip-flop and the code on `force`, and a tool that knows this spends one look-up table on every
-    bit where one does for two.
+    A component of its own because synthesis should not see through it. In this form a bit takes one site of the device:
+    a look-up table of four inputs for the bit behind the gate, and one of the same four and `observe` for whether it
+    differs. A tool that knows more mixes these tables with those around them, which then take sites of their own.
 
     Combinational: latency 0 cycles, no reset.
 
@@ -193,36 +193,52 @@ class Observer(wiring.Component):
 
     Members
     -------
-    before, behind : In(bits)
-        The bits before and behind their gates.
+    before, armed : In(bits)
+        The signal, and which of its bits are armed.
+    force : In(2)
+        What to do with these: see `FORCE_CODES`.
     observe : In(bits)
-        Which of them count.
-    valid : In(1)
-        Whether the step is valid.
-    hit : Out(1)
-        Whether one that counts differs, at a valid step.
+        The bits whose changes `changed` tells.
+    behind : Out(bits)
+        The signal behind the gate.
+    changed : Out(bits)
+        Which observed bits differ from those before the gate.
     """
 
     def __init__(self, bits: int) -> None:
         self.bits = bits
-        super().__init__({"before": In(bits), "behind": In(bits), "observe": In(bits), "valid": In(1), "hit": Out(1)})
+        super().__init__(
+            {
+                "before": In(bits),
+                "armed": In(bits),
+                "force": In(2),
+                "observe": In(bits),
+                "behind": Out(bits),
+                "changed": Out(bits),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
-        """Return the comparison."""
+        """Return two functions for each bit."""
         m = Module()
-        m.d.comb += self.hit.eq(((self.before ^ self.behind) & self.observe).any() & self.valid)
+        clear, change = Mux(self.force[1], self.armed, 0), Mux(self.force[0], self.armed, 0)
+        m.d.comb += [
+            self.behind.eq((self.before & ~clear) ^ change),
+            self.changed.eq((self.before ^ self.behind) & self.observe),
+        ]
         return m
 
 
 class _Gates:
     """The fault gates of a PE that this hardware has, and the scan chain that arms them."""
 
-    def __init__(self, m: Module, hardware: HardwareConfig, armed: Signal) -> None:
+    def __init__(self, m: Module, hardware: HardwareConfig, armed: Signal, observe: Value) -> None:
         self._m = m
         self._hardware = hardware
         self._offsets = ScanMap(hardware).offsets
         self._armed = armed
-        self._made: list[tuple[slice, Value, Value]] = []  # place, before, behind: since the last call of `observed`
+        self._observe = observe
+        self._changed: list[Value] = []  # of the gates made since the last call of `changed`
 
     def forced(self, site: Site, value: Value, force: Value) -> Value:
         """Return what is behind the gate of a site: the value itself where the hardware lacks the site."""
@@ -230,27 +246,22 @@ class _Gates:
             return value
         start = self._offsets[site]
         place = slice(start, start + len(self._hardware.site_range(site)))
-        armed = self._armed[place]
         behind = Signal(value.shape(), name=f"{site.value}_forced")
-        # Codes: FORCE_CODES. One look-up table a bit, of the bit, its armed flip-flop and the two bits of the code.
-        self._m.d.comb += behind.eq((value & ~Mux(force[1], armed, 0)) ^ Mux(force[0], armed, 0))
-        self._made.append((place, value, behind))
+        self._m.submodules[f"{site.value}_gate"] = gate = FaultGate(len(value))
+        self._m.d.comb += [
+            gate.before.eq(value),
+            gate.armed.eq(self._armed[place]),
+            gate.force.eq(force),
+            gate.observe.eq(self._observe[place]),
+            behind.eq(gate.behind),
+        ]
+        self._changed.append(gate.changed)
         return behind
 
-    def observed(self, name: str, observe: Value, valid: Value) -> Value:
+    def changed(self, valid: Value) -> Value:
         """Return whether, at a valid step, an observed bit changes at a gate made since the last call."""
-        made, self._made = self._made, []
-        if not made or not self._hardware.counter:
-            return Const(0, 1)
-        places, before, behind = zip(*made, strict=True)
-        self._m.submodules[name] = observer = Observer(sum(map(len, before)))
-        self._m.d.comb += [
-            observer.before.eq(Cat(*before)),
-            observer.behind.eq(Cat(*behind)),
-            observer.observe.eq(Cat(*(observe[place] for place in places))),
-            observer.valid.eq(valid),
-        ]
-        return observer.hit
+        made, self._changed = self._changed, []
+        return Cat(*made).any() & valid if self._hardware.counter else Const(0, 1)
 
     def scan_chain(self, scan_in: Value, scan_shift: Value) -> Value:
         """Make the chain; return its output."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from axft_host.backends.compressed import COMPRESSED_SUFFIX, unpacked
 from axft_host.paths import user_data_dir
 from axft_spec.config import ArrayConfig
 from axft_spec.errors import AxftError, BackendError
@@ -139,13 +140,16 @@ def bitstream_directories() -> list[Path]:
 
 
 def open_bitstream(path: Path) -> BitstreamFiles:
-    """Return a bitstream that was named, with the manifest beside it if there is one.
+    """Return a bitstream that was named, with the manifest beside it if there is one; one named .bit.xz is unpacked.
 
     Raises
     ------
     BackendError
-        If there is no such file, or the manifest is damaged.
+        If there is no such file, or it or the manifest is damaged.
     """
+    if path.name.endswith(f".bit{COMPRESSED_SUFFIX}"):
+        path = path.with_suffix("")
+    path = unpacked(path)
     if path.suffix != ".bit" or not path.is_file():
         what = "is no .bit file" if path.exists() else "does not exist"
         raise BackendError(f"bitstream {path} {what}; name a .bit file that has its .hwh beside it")
@@ -193,7 +197,7 @@ def find_bitstream(config: ArrayConfig, physical: tuple[int, int] | None, sites:
     Raises
     ------
     BackendError
-        If there is none; the message says what there is, and where.
+        If there is none, and the message says what there is, and where; or if it is compressed and damaged.
     """
     others: list[str] = []
 
@@ -220,7 +224,8 @@ def find_bitstream(config: ArrayConfig, physical: tuple[int, int] | None, sites:
             else:
                 others.append(f"{files.path.parent.name} ({_title(hardware)})")
         if found:
-            return max(found, key=rank)
+            best = max(found, key=rank)
+            return BitstreamFiles(unpacked(best.path), best.manifest)
     wanted = "" if physical is None else f" with an array of {physical[0]}x{physical[1]}"
     raise BackendError(
         f"no bitstream for {_arithmetic(config)}{wanted} in {', '.join(map(str, directories))}; found there: "

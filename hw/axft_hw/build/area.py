@@ -11,20 +11,20 @@ from typing import Any
 from amaranth.lib import wiring
 
 from axft_hw.build.verilog import to_rtlil
-from axft_hw.build.yosys import run_yosys
+from axft_hw.build.yosys import run_yosys, synthesis_commands
 
 __all__ = ["Area", "area_of", "area_of_rtlil"]
 
-# Processing elements, and the observers in them, are synthesised once and by themselves: an array then takes the time
+# Processing elements, and the fault gates in them, are synthesised once and by themselves: an array then takes the time
 # of one, and nothing is optimised across borders that are there on purpose. What the copies share is merged at the end.
 _SCRIPT = """
 read_rtlil design.il
 hierarchy -check -top {top}
-setattr -mod -set keep_hierarchy 1 processing_element* *observer
-synth_xilinx -family xc7 -top {top} -flatten -nodsp -noiopad -noclkbuf -run begin:check
+setattr -mod -set keep_hierarchy 1 processing_element* *_gate
+{synthesis}
 setattr -mod -unset keep_hierarchy *
 flatten
-opt_merge
+opt_merge -share_all
 opt_clean
 tee -q -o stat.json stat -json -top {top}
 """
@@ -108,7 +108,9 @@ def area_of_rtlil(text: str, top: str) -> Area:
     BackendError
         If there is no yosys, or it fails.
     """
-    _, files = run_yosys(_SCRIPT.format(top=top), {"design.il": text}, ("stat.json",))
+    _, files = run_yosys(
+        _SCRIPT.format(top=top, synthesis=synthesis_commands(top)), {"design.il": text}, ("stat.json",)
+    )
     return Area.of_cells(json.loads(files["stat.json"])["design"]["num_cells_by_type"])
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from axft_hw.build.verilog import to_rtlil
-from axft_hw.build.yosys import run_yosys
+from axft_hw.build.yosys import run_yosys, synthesis_commands
 from axft_hw.build.zynq import ZynqTop
 from axft_hw.top import Top
 from axft_spec.hardware import HardwareConfig
@@ -16,13 +16,13 @@ __all__ = ["ZYNQ_NAME", "module_cells", "synthesise", "zynq_rtlil"]
 #: Name of the top module.
 ZYNQ_NAME = "axft_zynq"
 
-# As in `axft_hw.build.area`: processing elements, and the observers in them, by themselves and once. What many of them
-# have in common, such as clock enables, is merged afterwards, which for cells of a library takes -share_all. nextpnr
-# wants the library's modules as black boxes.
+# As in `axft_hw.build.area`: processing elements, and the fault gates in them, by themselves and once. What many of
+# them have in common, such as clock enables, is merged afterwards, which for cells of a library takes -share_all.
+# nextpnr wants the library's modules as black boxes.
 _SCRIPT = f"""
 read_rtlil design.il
-setattr -mod -set keep_hierarchy 1 processing_element* *observer
-synth_xilinx -family xc7 -top {ZYNQ_NAME} -flatten -nodsp -noiopad -noclkbuf -run begin:check
+setattr -mod -set keep_hierarchy 1 processing_element* *_gate
+{synthesis_commands(ZYNQ_NAME)}
 setattr -mod -unset keep_hierarchy *
 flatten
 opt_merge -share_all
@@ -41,7 +41,7 @@ _COUNT = f"""
 read_rtlil design.il
 setattr -mod -set keep_hierarchy 1 A:top %n
 setattr -mod -unset keep_hierarchy *.array
-synth_xilinx -family xc7 -top {ZYNQ_NAME} -flatten -nodsp -noiopad -noclkbuf -run begin:check
+{synthesis_commands(ZYNQ_NAME)}
 tee -q -o stat.json stat -json -top {ZYNQ_NAME}
 """
 

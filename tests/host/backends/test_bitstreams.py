@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 from pathlib import Path
 
@@ -151,3 +152,51 @@ def test_register_map_of_another_version_is_refused(tmp_path: Path) -> None:
     manifest.write_text(text[:start] + "01234567" + text[start + 8 :])
     with pytest.raises(BackendError, match="has register map 01234567, this version of axft-hw knows"):
         open_bitstream(bit).verify()
+
+
+def compress(bit: Path) -> bytes:
+    """Leave a bitstream only in its compressed form; return its content."""
+    content = bit.read_bytes()
+    bit.with_name(bit.name + ".xz").write_bytes(lzma.compress(content))
+    bit.unlink()
+    return content
+
+
+def test_compressed_bitstream_is_unpacked_into_the_cache(place: Path, user_dirs: Path) -> None:
+    """Found or named, with what belongs beside it; once, and the directory it lies in stays as it is."""
+    bit = write(place / "a", size=(4, 4))
+    content = compress(bit)
+    before = sorted(bit.parent.iterdir())
+    found = find_bitstream(CONFIG, None, ())
+    found.verify()
+    assert found.path.read_bytes() == content
+    assert user_dirs / "cache" in found.path.parents
+    assert found.hwh.read_bytes() == bit.with_suffix(".hwh").read_bytes()
+    assert sorted(bit.parent.iterdir()) == before
+    made = found.path.stat().st_mtime_ns
+    for named in (bit, bit.with_name(bit.name + ".xz")):
+        files = open_bitstream(named)
+        files.verify()
+        assert files.path == found.path.resolve()
+        assert files.manifest == found.manifest
+    assert found.path.stat().st_mtime_ns == made
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage"])
+def test_damaged_compressed_bitstream_is_refused(place: Path, damage: str) -> None:
+    """Copied in part, or something else."""
+    bit = write(place / "a")
+    compress(bit)
+    packed = bit.with_name(bit.name + ".xz")
+    packed.write_bytes(packed.read_bytes()[:-9] if damage == "cut" else b"no archive")
+    with pytest.raises(BackendError, match=r"axft_34P\.bit\.xz is damaged, or no bitstream"):
+        find_bitstream(CONFIG, None, ())
+
+
+def test_compressed_bitstream_of_another_content_than_the_manifests_is_refused(place: Path) -> None:
+    """What is loaded is checked after it is unpacked."""
+    bit = write(place / "a")
+    compress(bit)
+    bit.with_name(bit.name + ".xz").write_bytes(lzma.compress(b"another"))
+    with pytest.raises(BackendError, match=r"is not the file that manifest\.json beside it lists"):
+        find_bitstream(CONFIG, None, ()).verify()

@@ -25,10 +25,10 @@ def test_cells_are_counted_by_kind() -> None:
 @pytest.mark.parametrize(
     ("preset", "sites", "most_luts", "flip_flops"),
     [
-        ("34P", (), 41, 5 + 5 + 1 + 10 + 18),
-        ("34P", (Site.WEIGHT,), 53, 5 + 5 + 1 + 10 + 18 + 5),
-        ("2QH", (), 60, 7 + 8 + 1 + 11 + 19),
-        ("8P", (Site.WEIGHT,), 82, 8 + 8 + 1 + 16 + 24 + 8),
+        ("34P", (), 47, 5 + 5 + 1 + 10 + 18),
+        ("34P", (Site.WEIGHT,), 58, 5 + 5 + 1 + 10 + 18 + 5),
+        ("2QH", (), 74, 7 + 8 + 1 + 11 + 19),
+        ("8P", (Site.WEIGHT,), 110, 8 + 8 + 1 + 16 + 24 + 8),
     ],
 )
 def test_pe_takes_no_more_than_documented(

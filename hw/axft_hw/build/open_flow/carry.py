@@ -8,6 +8,7 @@ an array of adders nearly doubles. So, in yosys's netlist, before nextpnr:
 
 * a table that drives other things too gets a copy for the chain alone;
 * a DI that is a constant, or a signal that S's table has as an input, gets a table of its own over S's inputs;
+* a table that after this drives S's table alone becomes part of it, if five inputs are enough;
 * a lowest position that only takes a carry in becomes the chain's carry input;
 * where the lowest sum bit is S itself, the chain and not S's table drives what else needs it;
 * a chain is written as its single positions, MUXCY for the carry and XORCY for the sum, so that positions of the last
@@ -263,7 +264,55 @@ def _fit(net: _Netlist, position: _Position) -> str:
         position.s = _replaced(net, s, inputs, table, f"{position.name}S")
     if carry is None or net.used(di) > 1:
         position.di = _replaced(net, di, carry_inputs, carry_table, f"{position.name}DI")
+    _absorb(net, position)
     return "fit"
+
+
+def _absorb(net: _Netlist, position: _Position) -> None:
+    """Make tables that drive nothing but the table of S a part of it, as long as it and DI's share five inputs."""
+    own, carry = net.lut(position.s), net.lut(position.di)
+    if own is None:
+        return
+    beside = _signals(carry) if carry is not None else set()
+    for bit in sorted(_signals(own)):
+        before = net.lut(bit)
+        if before is None or net.used(bit) > 1:
+            continue
+        signals = (_signals(own) - {bit}) | _signals(before)
+        if len(signals | beside) <= _SHARED_INPUTS:
+            _merge(net, own, before, bit, sorted(signals))
+
+
+def _merge(net: _Netlist, own: dict[str, Any], before: dict[str, Any], bit: int, signals: list[int]) -> None:
+    """Turn a table into one over `signals`, without the input that the other table drives; remove that one."""
+    table = ""
+    for index in range(1 << len(signals)):
+        values: dict[int | str, bool] = {signal: bool(index >> place & 1) for place, signal in enumerate(signals)}
+        values[bit] = _value(before, values)
+        table = "01"[_value(own, values)] + table
+    for source in (*_inputs(before), *_inputs(own)):
+        if not isinstance(source, str):
+            net.users[source] -= 1
+    del net.cells[net.driver.pop(bit)[0]]
+    name = net.driver[own["connections"]["O"][0]][0]
+    output = own["connections"]["O"]
+    ports = {f"I{place}": [signal] for place, signal in enumerate(signals)}
+    net.cells[name] = own | {
+        "type": f"LUT{len(signals)}",
+        "parameters": {"INIT": table},
+        "port_directions": dict.fromkeys(ports, "input") | {"O": "output"},
+        "connections": {**ports, "O": output},
+    }
+    net.users.update(signals)
+
+
+def _value(lut: dict[str, Any], values: dict[int | str, bool]) -> bool:
+    """Return a table's output for the values of its inputs."""
+    index = sum(
+        values[bit] << place if not isinstance(bit, str) else (bit == "1") << place
+        for place, bit in enumerate(_inputs(lut))
+    )
+    return bool(lut["parameters"]["INIT"][-1 - index] == "1")
 
 
 def _replaced(net: _Netlist, bit: int | str, inputs: list[int | str], table: str, name: str) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import axft_hw
 from axft_hw.build.device import PART
 from axft_hw.build.open_flow.bitstream import Bitstream
 from axft_hw.build.open_flow.carry import fit_carry_chains
@@ -26,10 +27,24 @@ __all__ = ["FABRIC", "Routed", "make_bitstream", "open_database", "place_and_rou
 FABRIC = "xc7z020"
 
 _FASM, _REPORT, _LOG, _NETLIST = "design.fasm", "nextpnr.json", "nextpnr.log", "netlist.json"
+_FLOORPLAN = "floorplan.py"
+
+# What nextpnr's Python runs between packing and placing. It has its own standard library and none of our packages, and
+# what it leaves of compiled modules would be of its version.
+_FLOORPLAN_SCRIPT = """\
+import sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, {path!r})
+from axft_hw.build.open_flow.floorplan import place_array
+place_array(ctx, {seed})
+"""
+# The placer's index of tiles by control signals ends at the last tile with free places, and it fails where all are
+# taken; and its limit of attempts for a cell wraps round to next to none above 46,340 cells (2**31 is 46,340 squared).
+_PLACER_OPTIONS = ("--placer-heap-no-ctrl-set", "--placer-heap-cell-placement-timeout", "0")
 
 # Lines of nextpnr that tell how far it is.
 _STAGES = re.compile(
-    r"Info: (Packing carries|Running main analytical placer|HeAP Placer Time|Running simulated annealing|"
+    r"Info: (Packing carries|Floorplan: .*|Running main analytical placer|HeAP Placer Time|Running simulated annealing|"
     r"SA placement time|Running router2|Router2 time|Running router1|"
     r"\s+at iteration #\d+(?=, type|: temp)|\s+iter=\d+ wires=\d+ overused=\d+)"
 )
@@ -92,7 +107,7 @@ def place_and_route(
     clock_mhz : float
         The frequency to aim at. A design that is slower is returned all the same.
     seed : int
-        Of nextpnr's random numbers: the same seed gives the same result.
+        Of the floorplan and of nextpnr's random numbers: the same seed gives the same result.
     progress : callable
         Takes a line now and then.
     options : tuple of str
@@ -106,6 +121,8 @@ def place_and_route(
     positions = fit_carry_chains(netlist["modules"][top])
     progress(f"carry chains: {positions.get('fit', 0)} positions fit, {positions.get('too wide', 0)} take two sites")
     (work / _NETLIST).write_text(json.dumps(netlist), encoding="utf-8")
+    script = _FLOORPLAN_SCRIPT.format(path=str(Path(axft_hw.__file__).parents[1]), seed=seed)
+    (work / _FLOORPLAN).write_text(script, encoding="utf-8")
     command = [
         str(tools.nextpnr),
         *("--device", PART),
@@ -117,6 +134,8 @@ def place_and_route(
         *("--seed", str(seed)),
         *("--report", _REPORT),
         *("--log", _LOG),
+        *("--pre-place", _FLOORPLAN),
+        *_PLACER_OPTIONS,
         "--timing-allow-fail",
         *options,
     ]
