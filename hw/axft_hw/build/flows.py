@@ -261,6 +261,7 @@ def _open_report(options: BuildOptions, routed: Routed, comparison: Comparison) 
         },
         "seed": options.seed,
         "carry_positions": dict(sorted(routed.carry_positions.items())),
+        "place_and_route": routed.effort,
         "read_back": {
             "bits": comparison.bits,
             "features": comparison.features,

@@ -44,7 +44,7 @@ def fake_tools(monkeypatch):
         versions = {"nextpnr-himbaechel-xilinx": "0.11", "prjxray": "0.1", "prjxray-database": "2021"}  # noqa: RUF012
 
     used = {"LUT": 2000.0, "FF": 1000.0, "CARRY4": 100.0, "BRAM36": 2.5, "DSP": 0.0}
-    routed = Routed(fasm="", fmax_mhz=60.0, used=used, carry_positions={"fit": 3}, critical_path=("1 ns",))
+    routed = Routed(fasm="", fmax_mhz=60.0, used=used, carry_positions={"fit": 3}, critical_path=("1 ns",), effort={})
     comparison = Comparison(
         bits=5, features=4, silent=1, by_kind={"INT_L": 4}, missing_bits=(), extra_bits=(), missing=(), extra=(),
         unexplained=(),

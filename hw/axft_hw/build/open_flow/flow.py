@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import subprocess
 import time
 from collections.abc import Callable
@@ -73,6 +74,8 @@ class Routed:
         What `fit_carry_chains` tells.
     critical_path : tuple of str
         The slowest path, a line for each step.
+    effort : dict of str to float
+        What nextpnr took: ``wall_seconds``, ``cpu_seconds``, and ``peak_memory_mib`` of it or an earlier step.
     """
 
     fasm: str
@@ -80,6 +83,7 @@ class Routed:
     used: dict[str, float]
     carry_positions: dict[str, int]
     critical_path: tuple[str, ...]
+    effort: dict[str, float]
 
 
 def place_and_route(
@@ -139,15 +143,20 @@ def place_and_route(
         "--timing-allow-fail",
         *options,
     ]
-    _run_nextpnr(command, work, progress)
+    effort = _run_nextpnr(command, work, progress)
+    return _read_routed(work, positions, effort)
+
+
+def _read_routed(work: Path, positions: dict[str, int], effort: dict[str, float]) -> Routed:
+    """Return what nextpnr has left in a directory."""
     fasm = (work / _FASM).read_text(encoding="latin-1")
     report = json.loads((work / _REPORT).read_text(encoding="utf-8"))
     clocks = report["fmax"]
     if len(clocks) != 1:
         raise BackendError(f"the design must have one clock, not {len(clocks)}; its timing is not known")
     used: dict[str, float] = {"LUT": len(_LUT_SITE.findall(fasm))}
-    for resource, kinds in _CELLS.items():
-        used[resource] = sum(report["utilization"][kind]["used"] for kind in kinds)
+    for kind, names in _CELLS.items():
+        used[kind] = sum(report["utilization"][name]["used"] for name in names)
     memories = {kind: cells["used"] for kind, cells in report["utilization"].items()}
     used["BRAM36"] = memories["RAMB36E1_RAMB36E1"] + memories["RAMB18E1_RAMB18E1"] / 2
     return Routed(
@@ -156,11 +165,13 @@ def place_and_route(
         used=used,
         carry_positions=positions,
         critical_path=_critical_path(report),
+        effort=effort,
     )
 
 
-def _run_nextpnr(command: list[str], work: Path, progress: Callable[[str], None]) -> None:
-    """Run nextpnr and tell how far it is."""
+def _run_nextpnr(command: list[str], work: Path, progress: Callable[[str], None]) -> dict[str, float]:
+    """Run nextpnr and tell how far it is; return what it took."""
+    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     last, said, errors = "", time.monotonic(), []
     try:
         process = subprocess.Popen(
@@ -186,6 +197,14 @@ def _run_nextpnr(command: list[str], work: Path, progress: Callable[[str], None]
         process.stdout.close()
     if code:
         raise BackendError(f"nextpnr failed: {errors[-1] if errors else f'exit code {code}'}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    # Linux counts memory in KiB, and only tells the largest of all children so far.
+    return {
+        "wall_seconds": round(time.monotonic() - start, 1),
+        "cpu_seconds": round(cpu, 1),
+        "peak_memory_mib": round(after.ru_maxrss / 1024, 1),
+    }
 
 
 def _critical_path(report: dict[str, Any]) -> tuple[str, ...]:
