@@ -20,9 +20,10 @@ def test_examples_of_the_text_form_are_faults() -> None:
 
 def test_example_of_a_list_is_a_fault_list(tmp_path: Path) -> None:
     """The lines of the page, as a file."""
-    lines = re.findall(r"^    (\{.*\})$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    block = re.search(r"^```jsonl\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    assert block is not None
     path = tmp_path / "list.jsonl"
-    path.write_text("".join(f"{line}\n" for line in lines))
+    path.write_text(block[1])
     assert [str(fault) for fault in read_fault_list(path).faults] == [
         "weight:r3:c5:b6:sa1",
         "psum:r2:c0:b11:flip@l0:g0:t1:y30+2",
