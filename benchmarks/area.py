@@ -3,6 +3,7 @@
 For each configuration and size: without fault sites, with the paper's site (weight), and with all of them, so that the
 price of fault injection is known. A PE is counted by itself; a design is the whole block with its AXI slave, registers
 and buffers. "LUT of PE" times the number of PEs is more than the share of the PEs in a design: copies share a few.
+"Sites" are what a PE's look-up tables take when two small ones share one.
 
     python benchmarks/area.py
     python benchmarks/area.py --configs 34P --arrays 28x28 --sites weight
@@ -14,7 +15,7 @@ import argparse
 import json
 import time
 
-from axft_hw.build.area import Area, area_of
+from axft_hw.build.area import Area, area_of, sites_of
 from axft_hw.pe import ProcessingElement
 from axft_hw.top import Top
 from axft_spec.config import find_preset, parse_array
@@ -45,26 +46,46 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
     if not options.json:
-        titles = ["config", "sites", "array", "PE: LUT", "FF", "CARRY4", "design: LUT", "FF", "CARRY4", "BRAM36"]
+        titles = [
+            "config",
+            "sites",
+            "array",
+            "PE: LUT",
+            "sites",
+            "FF",
+            "CARRY4",
+            "design: LUT",
+            "FF",
+            "CARRY4",
+            "BRAM36",
+        ]
         titles += ["LUT, % of XC7Z020", "s"]
         print(f"| {' | '.join(titles)} |")
         print("|---" * len(titles) + "|")
     for config in options.configs.split(","):
         for sites in options.sites.split(";"):
             pe: Area | None = None
+            sites_of_pe = 0
             for array in options.arrays.split(","):
                 logical = find_preset(config).config.resized(*parse_array(array))
                 hardware = HardwareConfig(array=logical, sites=parse_sites(sites))
-                pe = pe or area_of(ProcessingElement(hardware))
+                if pe is None:
+                    pe, sites_of_pe = area_of(ProcessingElement(hardware)), sites_of(ProcessingElement(hardware))
                 start = time.monotonic()
                 design = area_of(Top(hardware))
                 seconds = time.monotonic() - start
                 if options.json:
-                    row = {"config": config, "sites": sites, "array": array, "pe": cells(pe), "design": cells(design)}
+                    row = {
+                        "config": config,
+                        "sites": sites,
+                        "array": array,
+                        "pe": cells(pe) | {"sites": sites_of_pe},
+                        "design": cells(design),
+                    }
                     print(json.dumps({**row, "seconds": round(seconds, 1)}), flush=True)
                     continue
                 print(
-                    f"| {config} | {sites} | {array} | {pe.luts} | {pe.flip_flops} | {pe.carry4} | {design.luts:,} "
+                    f"| {config} | {sites} | {array} | {pe.luts} | {sites_of_pe} | {pe.flip_flops} | {pe.carry4} | {design.luts:,} "
                     f"| {design.flip_flops:,} | {design.carry4:,} | {design.bram36:g} "
                     f"| {100 * design.luts / DEVICE['luts']:.1f} | {seconds:.0f} |",
                     flush=True,

@@ -10,10 +10,12 @@ from typing import Any
 
 from amaranth.lib import wiring
 
+from axft_hw.build.open_flow.carry import fit_carry_chains
+from axft_hw.build.open_flow.sites import packed_sites
 from axft_hw.build.verilog import to_rtlil
 from axft_hw.build.yosys import run_yosys, synthesis_commands
 
-__all__ = ["Area", "area_of", "area_of_rtlil"]
+__all__ = ["Area", "area_of", "area_of_rtlil", "sites_of"]
 
 # Processing elements, and the fault gates in them, are synthesised once and by themselves: an array then takes the time
 # of one, and nothing is optimised across borders that are there on purpose. What the copies share is merged at the end.
@@ -27,6 +29,12 @@ flatten
 opt_merge -share_all
 opt_clean
 tee -q -o stat.json stat -json -top {top}
+"""
+
+_NETLIST = """
+delete t:$scopeinfo
+blackbox =A:whitebox
+write_json netlist.json
 """
 
 #: Look-up tables that one cell takes as a memory, by cell: a quarter of a slice's four for each of its ports.
@@ -117,3 +125,18 @@ def area_of_rtlil(text: str, top: str) -> Area:
 def area_of(component: wiring.Component, name: str = "design", ports: Mapping[str, Any] | None = None) -> Area:
     """Synthesise a component; parameters as of `to_rtlil`, errors as of `area_of_rtlil`."""
     return area_of_rtlil(to_rtlil(component, name, ports), name)
+
+
+def sites_of(component: wiring.Component) -> int:
+    """Synthesise a component and return the sites of its look-up tables, as `packed_sites` estimates them.
+
+    Raises
+    ------
+    BackendError
+        If there is no yosys, or it fails.
+    """
+    script = _SCRIPT.format(top="design", synthesis=synthesis_commands("design")) + _NETLIST
+    _, files = run_yosys(script, {"design.il": to_rtlil(component, "design", None)}, ("netlist.json",))
+    module = json.loads(files["netlist.json"])["modules"]["design"]
+    fit_carry_chains(module)
+    return packed_sites(module)
