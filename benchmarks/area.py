@@ -15,7 +15,7 @@ import argparse
 import json
 import time
 
-from axft_hw.build.area import Area, area_of, sites_of
+from axft_hw.build.area import Area, area_and_sites
 from axft_hw.pe import ProcessingElement
 from axft_hw.top import Top
 from axft_spec.config import find_preset, parse_array
@@ -46,48 +46,38 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
     if not options.json:
-        titles = [
-            "config",
-            "sites",
-            "array",
-            "PE: LUT",
-            "sites",
-            "FF",
-            "CARRY4",
-            "design: LUT",
-            "FF",
-            "CARRY4",
-            "BRAM36",
-        ]
-        titles += ["LUT, % of XC7Z020", "s"]
+        counts = ["LUT", "sites", "FF", "CARRY4"]
+        titles = ["config", "fault sites", "array", *(f"PE: {each}" for each in counts), *counts]
+        titles += ["BRAM36", "sites, % of XC7Z020", "s"]
         print(f"| {' | '.join(titles)} |")
         print("|---" * len(titles) + "|")
     for config in options.configs.split(","):
         for sites in options.sites.split(";"):
             pe: Area | None = None
-            sites_of_pe = 0
+            pe_sites = 0
             for array in options.arrays.split(","):
                 logical = find_preset(config).config.resized(*parse_array(array))
                 hardware = HardwareConfig(array=logical, sites=parse_sites(sites))
                 if pe is None:
-                    pe, sites_of_pe = area_of(ProcessingElement(hardware)), sites_of(ProcessingElement(hardware))
+                    pe, pe_sites = area_and_sites(ProcessingElement(hardware))
                 start = time.monotonic()
-                design = area_of(Top(hardware))
+                design, design_sites = area_and_sites(Top(hardware))
                 seconds = time.monotonic() - start
                 if options.json:
                     row = {
                         "config": config,
                         "sites": sites,
                         "array": array,
-                        "pe": cells(pe) | {"sites": sites_of_pe},
-                        "design": cells(design),
+                        "pe": cells(pe) | {"sites": pe_sites},
+                        "design": cells(design) | {"sites": design_sites},
                     }
                     print(json.dumps({**row, "seconds": round(seconds, 1)}), flush=True)
                     continue
+                row_of_pe = f"{pe.luts} | {pe_sites} | {pe.flip_flops} | {pe.carry4}"
                 print(
-                    f"| {config} | {sites} | {array} | {pe.luts} | {sites_of_pe} | {pe.flip_flops} | {pe.carry4} | {design.luts:,} "
+                    f"| {config} | {sites} | {array} | {row_of_pe} | {design.luts:,} | {design_sites:,} "
                     f"| {design.flip_flops:,} | {design.carry4:,} | {design.bram36:g} "
-                    f"| {100 * design.luts / DEVICE['luts']:.1f} | {seconds:.0f} |",
+                    f"| {100 * design_sites / DEVICE['luts']:.1f} | {seconds:.0f} |",
                     flush=True,
                 )
 

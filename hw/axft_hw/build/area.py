@@ -15,7 +15,7 @@ from axft_hw.build.open_flow.sites import packed_sites
 from axft_hw.build.verilog import to_rtlil
 from axft_hw.build.yosys import run_yosys, synthesis_commands
 
-__all__ = ["Area", "area_of", "area_of_rtlil", "sites_of"]
+__all__ = ["Area", "area_and_sites", "area_of", "area_of_rtlil"]
 
 # Processing elements, and the fault gates in them, are synthesised once and by themselves: an array then takes the time
 # of one, and nothing is optimised across borders that are there on purpose. What the copies share is merged at the end.
@@ -127,8 +127,8 @@ def area_of(component: wiring.Component, name: str = "design", ports: Mapping[st
     return area_of_rtlil(to_rtlil(component, name, ports), name)
 
 
-def sites_of(component: wiring.Component) -> int:
-    """Synthesise a component and return the sites of its look-up tables, as `packed_sites` estimates them.
+def area_and_sites(component: wiring.Component, ports: Mapping[str, Any] | None = None) -> tuple[Area, int]:
+    """Synthesise a component; return its cells, and the sites of its look-up tables as `packed_sites` estimates them.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def sites_of(component: wiring.Component) -> int:
         If there is no yosys, or it fails.
     """
     script = _SCRIPT.format(top="design", synthesis=synthesis_commands("design")) + _NETLIST
-    _, files = run_yosys(script, {"design.il": to_rtlil(component, "design", None)}, ("netlist.json",))
+    _, files = run_yosys(script, {"design.il": to_rtlil(component, "design", ports)}, ("stat.json", "netlist.json"))
     module = json.loads(files["netlist.json"])["modules"]["design"]
     fit_carry_chains(module)
-    return packed_sites(module)
+    return Area.of_cells(json.loads(files["stat.json"])["design"]["num_cells_by_type"]), packed_sites(module)
