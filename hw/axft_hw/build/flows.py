@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import tempfile
@@ -204,7 +205,8 @@ def _open(hardware: HardwareConfig, options: BuildOptions, progress: Callable[[s
     tools = find_tools()
     check_fits(hardware, progress)
     start = time.monotonic()
-    netlist = synthesise(zynq_rtlil(hardware))
+    rtlil = zynq_rtlil(hardware)
+    netlist = synthesise(rtlil)
     _timed(progress, "synthesis", start)
     area = _area(netlist["modules"][ZYNQ_NAME])
     least = least_used(area)
@@ -229,7 +231,7 @@ def _open(hardware: HardwareConfig, options: BuildOptions, progress: Callable[[s
         _timed(progress, "bitstream", start)
     return (
         _files(hardware, options, routed, bitstream),
-        _open_report(options, routed, comparison),
+        _open_report(options, rtlil, routed, comparison),
         {**tool_versions(), **tools.versions},
     )
 
@@ -250,7 +252,7 @@ def _files(hardware: HardwareConfig, options: BuildOptions, routed: Routed, bits
     }
 
 
-def _open_report(options: BuildOptions, routed: Routed, comparison: Comparison) -> dict[str, Any]:
+def _open_report(options: BuildOptions, rtlil: str, routed: Routed, comparison: Comparison) -> dict[str, Any]:
     first, second = clock_divisors(min(options.clock_mhz, routed.fmax_mhz))
     return resources_report(options.flow, routed.used) | {
         "timing": {
@@ -260,6 +262,8 @@ def _open_report(options: BuildOptions, routed: Routed, comparison: Comparison) 
             "clock_divisors": [first, second],
         },
         "seed": options.seed,
+        # Whether the sources still make the same design.
+        "rtlil_sha256": hashlib.sha256(rtlil.encode()).hexdigest(),
         "carry_positions": dict(sorted(routed.carry_positions.items())),
         "place_and_route": routed.effort,
         "read_back": {

@@ -70,6 +70,7 @@ def test_directory_holds_what_the_manifest_lists(tmp_path):
     assert report["resources"]["LUT"] == {"used": 2000.0, "available": 53200, "percent": 3.8}
     assert report["timing"] == {"asked_mhz": 50.0, "estimated_mhz": 60.0, "met": True, "clock_divisors": [20, 1]}
     assert report["read_back"]["differences"] == 0
+    assert len(report["rtlil_sha256"]) == 64
     assert report["not_verified"]
     assert (tmp_path / "out" / "axft.bin").read_bytes() == bytes.fromhex("ffffffff665599aa0000002001200230")
     assert {"nextpnr-himbaechel-xilinx", "yosys", "prjxray-database"} <= set(built.manifest.tools)

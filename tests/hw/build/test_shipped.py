@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import lzma
+from importlib.metadata import version
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,7 +17,7 @@ from axft_hw.build.hwh import hwh
 from axft_hw.build.open_flow.bitstream import Bitstream
 from axft_hw.build.open_flow.flow import make_bitstream, place_and_route
 from axft_hw.build.open_flow.tools import find_tools
-from axft_hw.build.synthesis import ZYNQ_NAME, synthesise
+from axft_hw.build.synthesis import ZYNQ_NAME, synthesise, zynq_rtlil
 from axft_hw.build.verilog import to_rtlil
 from axft_hw.build.zynq import ZynqTop
 from axft_spec.errors import BackendError
@@ -75,6 +76,15 @@ def test_report_is_of_a_design_that_works(shipped: Path) -> None:
     assert header.design == f"axft_{Manifest.load(shipped).hardware.config_hash:08x}"
 
 
+def test_sources_still_make_the_design(shipped: Path) -> None:
+    """As RTLIL, to the letter, by the version of Amaranth that made it."""
+    manifest = Manifest.load(shipped)
+    if manifest.tools["amaranth"] != version("amaranth"):
+        pytest.skip(f"made by amaranth {manifest.tools['amaranth']}; here is {version('amaranth')}")
+    report = json.loads((shipped / "report.json").read_text())
+    assert hashlib.sha256(zynq_rtlil(manifest.hardware).encode()).hexdigest() == report["rtlil_sha256"]
+
+
 def test_whole_directory_stays_small() -> None:
     """It is copied with every clone."""
     assert sum(path.stat().st_size for path in DIRECTORY.rglob("*") if path.is_file()) < 3_500_000
@@ -92,9 +102,9 @@ def test_bring_up_bitstream_is_the_one_that_the_sources_make(tmp_path: Path) -> 
         tools = find_tools()
     except BackendError as error:
         pytest.skip(str(error))
-    for name, version in tools.versions.items():
-        if report["tools"][name] != version:
-            pytest.skip(f"made by {name} {report['tools'][name]}; here is {version}")
+    for name, here in tools.versions.items():
+        if report["tools"][name] != here:
+            pytest.skip(f"made by {name} {report['tools'][name]}; here is {here}")
     netlist = synthesise(to_rtlil(ZynqTop(BringUp()), ZYNQ_NAME, {}))
     routed = place_and_route(tools, netlist, ZYNQ_NAME, tmp_path, clock_mhz=50.0, seed=1, progress=lambda line: None)
     bitstream, _ = make_bitstream(tools, routed.fasm, tmp_path, "axft_bring_up", lambda line: None)
