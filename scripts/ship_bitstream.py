@@ -54,10 +54,12 @@ def ship_bring_up(out: Path) -> None:
     from axft_hw.build.output import own_versions
     from axft_hw.build.synthesis import ZYNQ_NAME, synthesise
     from axft_hw.build.verilog import to_rtlil
+    from axft_hw.build.yosys import yosys_version
     from axft_hw.build.zynq import ZynqTop
 
     tools = find_tools()
     netlist = synthesise(to_rtlil(ZynqTop(BringUp()), ZYNQ_NAME, {}))
+    versions = {**own_versions(), "yosys": yosys_version(netlist["creator"]), **tools.versions}
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         routed = place_and_route(tools, netlist, ZYNQ_NAME, work, clock_mhz=DEFAULT_CLOCK_MHZ, seed=1, progress=print)
@@ -77,7 +79,7 @@ def ship_bring_up(out: Path) -> None:
             "features_without_bits": comparison.silent,
             "differences": comparison.differences,
         },
-        "tools": {**own_versions(), **tools.versions},
+        "tools": versions,
     }
     out.mkdir()
     (out / "bring_up.bit.xz").write_bytes(compressed(content))

@@ -232,7 +232,7 @@ def _open(hardware: HardwareConfig, options: BuildOptions, progress: Callable[[s
     return (
         _files(hardware, options, routed, bitstream),
         _open_report(options, rtlil, routed, comparison),
-        {**tool_versions(), **tools.versions},
+        {**tool_versions(str(netlist.get("creator"))), **tools.versions},
     )
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from axft_hw.build.device import PART, RESOURCES
 from axft_hw.build.output import own_versions
-from axft_hw.build.yosys import run_yosys
+from axft_hw.build.yosys import run_yosys, yosys_version
 
-__all__ = ["resources_report", "tool_versions", "yosys_version"]
+__all__ = ["resources_report", "tool_versions"]
 
 
 def resources_report(flow: str, used: Mapping[str, float], **more: Any) -> dict[str, Any]:
@@ -31,19 +30,18 @@ def resources_report(flow: str, used: Mapping[str, float], **more: Any) -> dict[
     return {"flow": flow, "part": PART, "resources": resources, "timing": None, **more}
 
 
-def yosys_version() -> str:
-    """Return what yosys says of itself.
+def tool_versions(creator: str | None = None) -> dict[str, str]:
+    """Return the versions of what every flow uses.
+
+    Parameters
+    ----------
+    creator : str or None
+        What yosys says of itself in a netlist; None to ask it.
 
     Raises
     ------
     BackendError
-        If there is none, or it does not run.
+        If there is no yosys, or it does not run.
     """
-    log, _ = run_yosys("design -reset", {})
-    found = re.search(r"Yosys (\d\S*)", log)
-    return found[1] if found else "unknown"
-
-
-def tool_versions() -> dict[str, str]:
-    """Return the versions of what every flow uses."""
-    return {**own_versions(), "yosys": yosys_version()}
+    text = creator if creator is not None else run_yosys("design -reset", {})[0]
+    return {**own_versions(), "yosys": yosys_version(text)}

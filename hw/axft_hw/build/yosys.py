@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from axft_spec.errors import BackendError
 
-__all__ = ["run_yosys", "synthesis_commands", "yosys_command"]
+__all__ = ["run_yosys", "synthesis_commands", "yosys_command", "yosys_version"]
 
 # What a look-up table costs, by its inputs: a site holds one of six, or two that share five. Two that have nothing in
 # common need one each, so one of six is not twice as dear; 7 to 5 gave the fewest sites (docs/reference/area.md).
@@ -108,3 +109,14 @@ def run_yosys(script: str, inputs: Mapping[str, str], outputs: tuple[str, ...] =
         if missing:
             raise BackendError(f"yosys ({' '.join(command)}) has ended without writing {missing[0]}; is it yosys?")
         return done.stdout, {path: (directory / path).read_text(encoding="utf-8") for path in outputs}
+
+
+def yosys_version(text: str) -> str:
+    """Return yosys's version from its banner, or from the creator in a netlist, such as ``0.70 (GNU 14.2.1)``.
+
+    With the compiler: the same yosys, compiled otherwise, does its work in another order, and makes another netlist.
+    """
+    found = re.search(r"Yosys (\d\S*)(?: \([^)]*?(\w+) \S* (\d[\d.]*)\))?", text)
+    if found is None:
+        return "unknown"
+    return found[1] + (f" ({found[2]} {found[3]})" if found[2] else "")

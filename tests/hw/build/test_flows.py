@@ -16,6 +16,7 @@ from axft_hw.build.open_flow.bitstream import Bitstream
 from axft_hw.build.open_flow.flow import Routed
 from axft_hw.build.open_flow.readback import Comparison
 from axft_hw.build.open_flow.tools import find_tools
+from axft_hw.build.yosys import yosys_version
 from axft_spec.config import find_preset
 from axft_spec.errors import BackendError, ConfigError
 from axft_spec.faults import Site
@@ -54,7 +55,7 @@ def fake_tools(monkeypatch):
     monkeypatch.setattr(module, "synthesise", lambda rtlil: {"modules": {"axft_zynq": {"cells": {}}}})
     monkeypatch.setattr(module, "place_and_route", lambda *args, **options: routed)
     monkeypatch.setattr(module, "make_bitstream", lambda *args: (bitstream, comparison))
-    monkeypatch.setattr(module, "tool_versions", lambda: {"axft-hw": "0", "amaranth": "0", "yosys": "0"})
+    monkeypatch.setattr(module, "tool_versions", lambda creator=None: {"axft-hw": "0", "amaranth": "0", "yosys": "0"})
 
 
 @pytest.mark.usefixtures("fake_tools")
@@ -159,3 +160,17 @@ def test_two_builds_give_the_same_bitstream(tmp_path):
         digests.add(hashlib.sha256((tmp_path / name / "axft.bit").read_bytes()).hexdigest())
         shutil.rmtree(tmp_path / f"{name}-work")
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("Yosys 0.70 (git sha1 28ba3cb92, Release, Clang /a-b/c/../..//bin/clang++ 22.1.0)", "0.70 (Clang 22.1.0)"),
+        ("Yosys 0.70 (git sha1 28ba3cb92, Release, GNU /opt/bin/c++ 14.2.1)", "0.70 (GNU 14.2.1)"),
+        (" Yosys 0.33 (git sha1 2584903a060)\n", "0.33"),
+        ("no yosys", "unknown"),
+    ],
+)
+def test_version_of_yosys_names_its_compiler(text, version):
+    """Other compilers' make other netlists."""
+    assert yosys_version(text) == version
