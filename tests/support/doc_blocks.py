@@ -52,8 +52,8 @@ _COMMENT = re.compile(r"^ *<!-- test: (?P<verb>[\w]+)(?: (?P<rest>.*?))? -->$")
 _PROMPT = re.compile(r"^(?:PC|board)?[$#] +")
 _SMALL = {"faults": 8, "images": 3}
 
-#: Seconds that one command may take.
-_PATIENCE_S = 180.0
+#: Seconds after which a command is taken to hang; machines can be busy.
+_PATIENCE_S = 900.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
