@@ -26,7 +26,7 @@ def unrounded(N: int, e: float, t: float, p: float = 0.5) -> float:
         ("4.1", unrounded, "a whole one: round up"),
         ("4.1", lambda N, e, t, p=0.5: math.ceil(t**2 * p * (1 - p) / e**2), "too large"),
         ("4.1", lambda N, e, t: math.ceil(unrounded(N, e, t)), "raised TypeError"),
-        ("4.2", [57, 1.0], "percent_needed"),
+        ("4.2", [57, 1.0], "margin_met: that is the margin that is named"),
         ("4.2", [19, 2], "what does the formula ask for?"),
         ("4.2", [56.948, 0.02], "margin_met: in percent"),
         ("4.3", lambda p, n, z=1.96: (p - z * (p * (1 - p) / n) ** 0.5, p + z * (p * (1 - p) / n) ** 0.5), "[0]"),
