@@ -57,6 +57,9 @@ lab = start("3", board=BOARD, written_for="0.1.0")
 check = lab.check
 
 # %%
+import tempfile
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -107,8 +110,7 @@ check("3.1", [zeros_at_bit_6, activations])
 #
 # ## 2. Where it is lost
 #
-# Here are three faults with image 0, and one more PE. Watch the columns from left to right: where does each of them
-# end?
+# Here are three faults, with image 0. Read the columns from left to right: where does each of them end?
 
 # %%
 FAULTS = {
@@ -122,9 +124,9 @@ tables = {f"{letter}  {FAULTS[letter]}": path.layer_table[columns] for letter, p
 pd.concat(tables, names=["fault"])
 
 # %% [markdown]
-# All three are masked for this image. Not one is masked for the same reason.
+# All three are masked for this image, and no two for the same reason.
 #
-# **Task 3.2.** Why? Choose for each of the four one of
+# **Task 3.2.** Why? Choose one of
 #
 # * `"ignored bit"`: the multiplier does not look at this bit;
 # * `"idle PE"`: the PE has no valid step in any layer;
@@ -306,7 +308,8 @@ some = [
     "weight:r10:c2:b7:sa0",
     "weight:r0:c9:b7:sa0",
 ]
-result = axft.inject(CONFIG, fault_list=some, images=MORE, workers=1, progress=False, **lab.where)
+out = Path(tempfile.mkdtemp(prefix="axft-lab-3-")) / "six"  # where the result goes
+result = axft.inject(CONFIG, fault_list=some, images=MORE, workers=1, progress=False, out=out, **lab.where)
 classes = ("masked", "tolerable", "critical")
 counts = pd.DataFrame(
     [[row.count(letter) for letter in "MTC"] for row in result.frame["outcomes"]], index=some, columns=classes
