@@ -22,27 +22,18 @@ from axft_spec.regmap import regmap_markdown  # noqa: E402
 
 #: Pages that lie elsewhere, because people look for them there, and what the site calls them.
 ELSEWHERE = {
+    "bitstreams/README.md": "reference/bitstreams.md",
     "fi_campaigns/README.md": "reference/campaign-files.md",
+    "labs/README.md": "labs.md",
     "models/lenet5/README.md": "concepts/lenet5.md",
+    "models/vgg/README.md": "concepts/vgg.md",
 }
-
-#: Guides that are shown where they are there.
-OPTIONAL_GUIDES = {"Building bitstreams": "guides/building-bitstreams.md"}
 
 #: Where files of the repository that pages point to are put.
 SOURCE = "source"
 
 _TEST = re.compile(r"^ *<!-- test: .*?-->\n", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"(?<!!)(\[[^\]]*\]\()([^)\s#]+)(#[^)\s]*)?(\))")
-
-
-def on_config(config: Any) -> Any:
-    """Enter the guides that are there into the menu."""
-    guides = next(part["Guides"] for part in config["nav"] if "Guides" in part)
-    for title, path in OPTIONAL_GUIDES.items():
-        if (ROOT / "docs" / path).is_file() and {title: path} not in guides:
-            guides.append({title: path})
-    return config
 
 
 def on_files(files: Any, config: Any) -> Any:

@@ -45,7 +45,13 @@ DOCS = ROOT / "docs"
 LANGUAGES = ("sh", "console", "python", "toml", "json", "jsonl", "text")
 
 #: Pages elsewhere that the site shows too.
-ELSEWHERE = ("fi_campaigns/README.md", "models/lenet5/README.md")
+ELSEWHERE = (
+    "bitstreams/README.md",
+    "fi_campaigns/README.md",
+    "labs/README.md",
+    "models/lenet5/README.md",
+    "models/vgg/README.md",
+)
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[\w-]*) *$")
 _COMMENT = re.compile(r"^ *<!-- test: (?P<verb>[\w]+)(?: (?P<rest>.*?))? -->$")
