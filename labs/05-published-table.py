@@ -59,6 +59,10 @@ lab = start("5", board=BOARD, written_for="0.1.0")
 check = lab.check
 
 # %%
+import tempfile
+from itertools import count
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -197,6 +201,7 @@ check("5.6", impossible_row)
 
 # %%
 FAULTS, IMAGES = lab.pick(200, 8), lab.pick(20, 2)  # more faults: narrower intervals, and more time
+OUT, RUNS = Path(tempfile.mkdtemp(prefix="axft-lab-5-")), count(1)  # where results go
 
 
 def inject(config, lowering="toeplitz", rounding="paper", operand_a="weight", **how):
@@ -204,12 +209,12 @@ def inject(config, lowering="toeplitz", rounding="paper", operand_a="weight", **
     made = axft.Config(config, lowering=lowering, rounding=rounding, operand_a=operand_a)
     options = {"faults": FAULTS, "images": IMAGES, "seed": 0, "workers": 1, "progress": False} | how
     try:
-        return axft.inject(made, **options, **lab.where)
+        return axft.inject(made, out=OUT / f"{next(RUNS)}", **options, **lab.where)
     except axft.AxftError as error:  # a board has the multiplier and the fault sites that its bitstream was built with
         if lab.on_emulator:
             raise
         print(f"{config}, {how}: on the emulator, since board {lab.board} says: {str(error).splitlines()[0]}")
-        return axft.inject(made, **options)
+        return axft.inject(made, out=OUT / f"{next(RUNS)}", **options)
 
 
 pd.concat({name: 100 * inject("2TE", operand_a=name).rates for name in ("weight", "activation")}, names=["operand A"])

@@ -67,6 +67,9 @@ check = lab.check
 # that can be made so; those are simulated always, since nobody should break a board for a lab.
 
 # %%
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -149,9 +152,11 @@ check("7.3", statements_that_hold)
 # more reason to compare.
 
 # %%
-FAULTS, IMAGES = lab.pick(40, 40), 3  # the comparison is as good as the number of faults: more, if you have the time
-there = axft.inject("34P", faults=FAULTS, images=IMAGES, seed=7, progress=False, workers=1, **place)
-here = axft.inject("34P", faults=FAULTS, images=IMAGES, seed=7, progress=False, workers=1)
+FAULTS, IMAGES = 40, 3  # the comparison is as good as the number of faults: more, if you have the time
+OUT = Path(tempfile.mkdtemp(prefix="axft-lab-7-"))  # where results go
+same_faults = {"faults": FAULTS, "images": IMAGES, "seed": 7, "workers": 1, "progress": False}
+there = axft.inject("34P", out=OUT / "there", **same_faults, **place)
+here = axft.inject("34P", out=OUT / "here", **same_faults)
 same = there.compare(here)
 print(
     f"{same.pairs} pairs of {same.faults} faults compared: {same.differing_pairs} outcomes differ, "
@@ -268,7 +273,7 @@ print(
 # %%
 wild = axft.inject(
     axft.Config("34P", array="4x4"), site="rtl:core.sequencer.*", faults=60, images=1, seed=0,
-    board="rtl", physical="4x4", progress=False, workers=1,
+    board="rtl", physical="4x4", progress=False, workers=1, out=OUT / "wild",
 )  # fmt: skip
 wild.frame["status"].value_counts()
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import matplotlib
 
-from axft_host.api.figures import Picture
-from axft_host.labs import Lab
+from axft_host.api.figures import Picture  # noqa: E402
+from axft_host.labs import Lab  # noqa: E402
 
 matplotlib.use("Agg", force=True)
 
