@@ -9,8 +9,8 @@ sums = printed[list(CLASSES)].sum(axis=1)
 rows_that_do_not_sum = set(sums.index[(sums - 100).abs() > 0.0151])
 
 # %% tags=["task-5.2"]
-saved = printed["energy reduction"][rows] / 100
-s = float(((2 * saved - 1) / (1 - power[rows] / power["2PP"])).median())
+reduction = printed["energy reduction"][rows] / 100
+s = float(((2 * reduction - 1) / (1 - power[rows] / power["2PP"])).median())
 
 # %% tags=["task-5.3"]
 sizes_by_the_text = [

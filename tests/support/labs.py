@@ -13,7 +13,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import matplotlib
+from axft_host.campaign.blas import use_one_blas_thread
+
+use_one_blas_thread()  # as in a notebook, where numpy is not loaded yet
+
+import matplotlib  # noqa: E402
 
 from axft_host.api.figures import Picture  # noqa: E402
 from axft_host.labs import Lab  # noqa: E402

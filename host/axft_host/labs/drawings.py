@@ -156,16 +156,17 @@ def _boxes(axes: Any, place: int, cycles: Any, values: Any, other: Any) -> None:
         axes.text(middle, place, str(values[start]), ha="center", va="center", fontsize=8.5, color=_INK, zorder=4)
 
 
-def areas(counted: Mapping[str, Any], predicted: Mapping[str, float] | None = None) -> Picture:
-    """Draw look-up tables and flip-flops of one PE with different fault sites, and what was predicted of the last.
+def areas(counted: Mapping[str, Any], ratio: float) -> Picture:
+    """Draw look-up tables and flip-flops of one PE without fault sites, with one and with more, and a line's guess.
 
     Parameters
     ----------
     counted : mapping of str to Area
-        By the sites' name.
-    predicted : mapping of str to float, optional
-        `luts` and `flip_flops`.
+        By the sites' name: none, some, more.
+    ratio : float
+        How many times as many bits the last has as the one before: where a line through the first two ends is drawn.
     """
+    none, some, _ = counted.values()
     kinds = {"luts": ("look-up tables", "#1f6f8b", ""), "flip_flops": ("flip-flops", "#e3b23c", "//")}
 
     def draw(figure: Any) -> None:
@@ -175,11 +176,9 @@ def areas(counted: Mapping[str, Any], predicted: Mapping[str, float] | None = No
             places = np.arange(len(heights)) + offset
             bars = axes.bar(places, heights, width=0.38, color=colour, hatch=hatch, edgecolor="white", label=label)
             axes.bar_label(bars, padding=7)
-            if predicted is not None:
-                first = kind == "luts"
-                axes.plot(
-                    places[-1], predicted[kind], "D", ms=8, mfc="none", mec=_INK, label="predicted" if first else None
-                )
+            guess = getattr(none, kind) + ratio * (getattr(some, kind) - getattr(none, kind))
+            told_once = "the line through the first two" if kind == "luts" else None
+            axes.plot(places[-1], guess, "D", ms=8, mfc="none", mec=_INK, linestyle="none", label=told_once)
         axes.set_xticks(range(len(counted)), [f"sites: {name}" for name in counted])
         axes.set_ylabel("cells of one PE")
         axes.margins(y=0.18)
