@@ -40,7 +40,7 @@ Stimulus = list[dict[str, int]]
 _RECORDER = """
 static uint8_t *axft_rows;
 static uint64_t axft_rows_left;
-AXFT_EXPORT void axft_export_record(uint8_t *rows, uint64_t count) { axft_rows = rows; axft_rows_left = count; }
+AXFT_EXPORT void axft_export_watch(uint8_t *rows, uint64_t count) { axft_rows = rows; axft_rows_left = count; }
 AXFT_EXPORT uint64_t axft_export_rows_left(void) { return axft_rows_left; }
 AXFT_FAST void axft_record(axft_model *m)
 {
@@ -78,7 +78,7 @@ class RecordedDevice:
         model: CompiledModel = build_text(self.text, harness=_RECORDER.replace("COPY", copy) + harness())
         self._library = model.library
         self._rows = np.zeros(cycles, dtype=np.dtype(self._columns))
-        self._library.axft_export_record(ctypes.c_void_p(self._rows.ctypes.data), ctypes.c_uint64(cycles))
+        self._library.axft_export_watch(ctypes.c_void_p(self._rows.ctypes.data), ctypes.c_uint64(cycles))
         self._library.axft_export_rows_left.restype = ctypes.c_uint64
         self.accelerator = Accelerator(SimulatedPort(Simulation(hardware, model)), hardware)
 

@@ -233,7 +233,7 @@ def test_engines_leave_equal_rows_and_say_which_ran(tmp_path: Path, monkeypatch:
     stores = {}
     for engine, workers in (("numpy", 1), ("compiled", 2)):
         monkeypatch.setenv("AXFT_ENGINE", engine)
-        plan = small_plan(tmp_path, faults={"faults": 80, "seed": 3}, workers=workers)
+        plan = small_plan(tmp_path, faults={"faults": 192, "seed": 3}, workers=workers)
         stores[engine] = run_campaign(plan, tmp_path / engine).store
     with ResultStore.open(stores["numpy"]) as one, ResultStore.open(stores["compiled"]) as other:
         assert list(one.rows()) == list(other.rows())

@@ -431,7 +431,7 @@ def test_provenance_of_a_campaign_is_plain_json(tmp_path: Path) -> None:
     assert meta["network_digest"] == plan.prepared.workload.network.digest
     assert meta["dataset_digest"] == plan.prepared.dataset.digest
     assert meta["config_digest"] == plan.prepared.workload.config.digest()
-    assert set(meta["versions"]) == {"axft-hw", "numpy", "python"}
+    assert set(meta["versions"]) == {"axft-hw", "engine", "numpy", "python"}
     assert (meta["backend"], meta["device"], meta["physical"]) == ("emu", None, None)
     assert meta["fault_space"]["size"] == meta["space_size"] == 192
 

@@ -43,6 +43,7 @@ def write(directory: Path, codes: list[list[int]], certain: int = 0, **about: ob
         "physical": None,
         "config": ArrayConfig().to_json(),
         "spec": {"transient": False},
+        "versions": {"python": "3"},
         "sampling": None,
         "stopping": None,
     }
