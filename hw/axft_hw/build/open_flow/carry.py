@@ -279,12 +279,12 @@ def _absorb(net: _Netlist, position: _Position) -> None:
         if before is None or net.used(bit) > 1:
             continue
         signals = (_signals(own) - {bit}) | _signals(before)
-        if len(signals | beside) <= _SHARED_INPUTS:
-            _merge(net, own, before, bit, sorted(signals))
+        if signals and len(signals | beside) <= _SHARED_INPUTS:
+            own = _merge(net, own, before, bit, sorted(signals))
 
 
-def _merge(net: _Netlist, own: dict[str, Any], before: dict[str, Any], bit: int, signals: list[int]) -> None:
-    """Turn a table into one over `signals`, without the input that the other table drives; remove that one."""
+def _merge(net: _Netlist, own: dict[str, Any], before: dict[str, Any], bit: int, signals: list[int]) -> dict[str, Any]:
+    """Turn a table into one over `signals`, without the input that the other one drives; remove that; return this."""
     table = ""
     for index in range(1 << len(signals)):
         values: dict[int | str, bool] = {signal: bool(index >> place & 1) for place, signal in enumerate(signals)}
@@ -297,13 +297,14 @@ def _merge(net: _Netlist, own: dict[str, Any], before: dict[str, Any], bit: int,
     name = net.driver[own["connections"]["O"][0]][0]
     output = own["connections"]["O"]
     ports = {f"I{place}": [signal] for place, signal in enumerate(signals)}
-    net.cells[name] = own | {
+    net.cells[name] = merged = own | {
         "type": f"LUT{len(signals)}",
         "parameters": {"INIT": table},
         "port_directions": dict.fromkeys(ports, "input") | {"O": "output"},
         "connections": {**ports, "O": output},
     }
     net.users.update(signals)
+    return merged
 
 
 def _value(lut: dict[str, Any], values: dict[int | str, bool]) -> bool:

@@ -147,6 +147,70 @@ def test_fitted_positions_are_in_the_form(netlist):
     assert fit > 30
 
 
+def cell(kind: str, parameters: dict[str, str], outputs: dict[str, list[Any]], **inputs: list[Any]) -> dict[str, Any]:
+    """Return a cell of yosys's JSON form."""
+    directions = dict.fromkeys(inputs, "input") | dict.fromkeys(outputs, "output")
+    return {
+        "type": kind,
+        "parameters": parameters,
+        "attributes": {},
+        "port_directions": directions,
+        "connections": inputs | outputs,
+    }
+
+
+def lut(output: int, init: str, *inputs: int | str) -> dict[str, Any]:
+    """Return a look-up table."""
+    ports = {f"I{number}": [bit] for number, bit in enumerate(inputs)}
+    return cell(f"LUT{len(inputs)}", {"INIT": init}, {"O": [output]}, **ports)
+
+
+def test_two_tables_before_one_become_part_of_it():
+    """S = (a & b) ^ (c | d), from three tables, of which two drive nothing else: one table of four inputs."""
+    cells = {
+        "and": lut(20, "1000", 2, 3),
+        "or": lut(21, "1110", 4, 5),
+        "xor": lut(22, "0110", 20, 21),
+        "chain": cell(
+            "CARRY4",
+            {},
+            {"O": [30, 31, 32, 33], "CO": [40, 41, 42, 43]},
+            **{"CI": ["0"], "CYINIT": [6], "S": [22, "0", "0", "0"], "DI": [2, "0", "0", "0"]},
+        ),
+    }
+    ports = {
+        "a": {"direction": "input", "bits": [2, 3, 4, 5, 6]},
+        "y": {"direction": "output", "bits": [30, 31]},
+    }
+    module: dict[str, Any] = {"cells": cells, "ports": ports}
+    assert fit_carry_chains(module)["fit"] == 2
+    assert sorted(name for name, each in module["cells"].items() if each["type"] == "LUT4") == ["xor"]
+    assert not module["cells"].keys() & {"and", "or"}
+    for value in range(32):
+        a, b, c, d, carry = (value >> bit & 1 for bit in range(5))
+        s = a & b ^ (c | d)
+        assert evaluate(module, {"a": value}) == {"y": (s ^ carry) + 2 * (carry if s else a)}
+
+
+def test_table_of_constants_is_not_made_one_without_inputs():
+    """There is no look-up table of none."""
+    cells = {
+        "one": lut(20, "10", "1"),
+        "not": lut(22, "01", 20),
+        "chain": cell(
+            "CARRY4",
+            {},
+            {"O": [30, 31, 32, 33], "CO": [40, 41, 42, 43]},
+            **{"CI": ["0"], "CYINIT": [6], "S": [22, "0", "0", "0"], "DI": [6, "0", "0", "0"]},
+        ),
+    }
+    ports = {"a": {"direction": "input", "bits": [6]}, "y": {"direction": "output", "bits": [30, 31]}}
+    module: dict[str, Any] = {"cells": cells, "ports": ports}
+    fit_carry_chains(module)
+    assert "LUT0" not in {each["type"] for each in module["cells"].values()}
+    assert [evaluate(module, {"a": value}) for value in (0, 1)] == [{"y": 0}, {"y": 3}]
+
+
 def test_netlist_without_chains_stays_as_it_is():
     """Nothing to do."""
     module: dict[str, Any] = {"cells": {}, "ports": {}, "netnames": {}}
