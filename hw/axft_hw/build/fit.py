@@ -16,7 +16,7 @@ __all__ = ["Scaling", "check_fits", "crowded", "excess", "largest_array", "least
 # An array this small takes half a minute of yosys, and has everything in it that a large one has.
 _SMALL = 4
 
-# Rows or columns from which on that half minute is worth it: the design itself takes longer than that.
+# PEs from which on that half minute is worth it: the design itself takes longer than that.
 _LARGE = 400
 
 # So full a device is hard to place and route: room to suggest to those for whom that has failed.

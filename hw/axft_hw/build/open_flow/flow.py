@@ -53,6 +53,12 @@ _PROGRESS_SECONDS = 10.0
 
 _LUT_SITE = re.compile(r"^\S+\.[A-D]LUT\.INIT\[", re.MULTILINE)
 
+# Port widths of RAMB36E1 that need a feature for the whole of the block beside those of its halves (Project X-Ray,
+# ``RAMB36.BRAM36_READ_WIDTH_A_1`` and the like). nextpnr does not write it (its pull request 1764): every ninth bit, or
+# the lowest bit of the address, is then lost, which no comparison with its features can see.
+_WIDTHS = ("READ_WIDTH_A", "READ_WIDTH_B", "WRITE_WIDTH_A", "WRITE_WIDTH_B")
+_BAD_WIDTHS = (1, 9)
+
 # Kinds of cells in nextpnr's report, by resource.
 _CELLS = {"FF": ("SLICE_FFX",), "CARRY4": ("CARRY4",), "DSP": ("DSP48E1_DSP48E1",)}
 
@@ -120,8 +126,9 @@ def place_and_route(
     Raises
     ------
     BackendError
-        If nextpnr fails: the design does not fit, or cannot be routed.
+        If nextpnr fails: the design does not fit, or cannot be routed. If a block RAM has ports that it gets wrong.
     """
+    _check_block_rams(netlist["modules"][top])
     positions = fit_carry_chains(netlist["modules"][top])
     progress(f"carry chains: {positions.get('fit', 0)} positions fit, {positions.get('too wide', 0)} take two sites")
     (work / _NETLIST).write_text(json.dumps(netlist), encoding="utf-8")
@@ -145,6 +152,20 @@ def place_and_route(
     ]
     effort = _run_nextpnr(command, work, progress)
     return _read_routed(work, positions, effort)
+
+
+def _check_block_rams(module: dict[str, Any]) -> None:
+    """Refuse block RAMs that nextpnr would configure wrongly, without a word."""
+    for name, cell in module["cells"].items():
+        if cell["type"] != "RAMB36E1":
+            continue
+        widths = {port: int(cell["parameters"].get(port, "0"), 2) for port in _WIDTHS}
+        bad = [f"{port} {width}" for port, width in widths.items() if width in _BAD_WIDTHS]
+        if bad:
+            raise BackendError(
+                f"nextpnr cannot configure a block RAM with {' and '.join(bad)} ({name}), only widths of 2, 4, 18, 36 "
+                "and 72: a buffer has 4,096 words or more; build an array of fewer PEs, or with the flow vivado"
+            )
 
 
 def _read_routed(work: Path, positions: dict[str, int], effort: dict[str, float]) -> Routed:
