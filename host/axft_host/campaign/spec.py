@@ -21,6 +21,7 @@ from axft_host.campaign.sequential import CLASSES, SPENDINGS
 from axft_host.campaign.statistics import check_confidence, check_margin
 from axft_host.campaign.toml_file import Reader, Table, parse_toml, read_text
 from axft_host.campaign.workload import WorkloadOptions, compiled_model
+from axft_host.nn.datasets import load_dataset
 from axft_host.nn.quantise import check_rounding
 from axft_spec.bitsets import PATTERNS
 from axft_spec.config import OPERANDS, PRESETS, find_preset, parse_array
@@ -127,6 +128,18 @@ class CampaignSpec:
         """Return the same campaign with another number of images."""
         check_int("images", images, 1)
         return replace(self, workload=replace(self.workload, images=images))
+
+    def with_data(self, data: str) -> CampaignSpec:
+        """Return the same campaign on other images; a path is relative to the current directory, not to the file.
+
+        Raises
+        ------
+        DataError
+            If there are no such images.
+        """
+        located = _located(data, Path())
+        load_dataset(located)  # later the file would be named, which does not have it
+        return replace(self, workload=replace(self.workload, data=located))
 
     def runs(self, *, workers: int | None = None) -> list[Run]:
         """Return the runs, in the order in which they happen."""

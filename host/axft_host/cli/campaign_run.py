@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["check_command", "resume_command", "run_command"]
 
 _images_option = click.option("--images", type=INT, help="How many images a fault meets, whatever the SPEC says.")
+_data_option = click.option(
+    "--data", metavar="D", help="Images as of `axft-hw inject`, whatever the SPEC says; a path is relative to here."
+)
 _workers_option = click.option("--workers", type=INT, help="Processes to run on; one per processor if not given.")
 _dask_option = click.option(
     "--dask",
@@ -27,10 +30,12 @@ _dask_option = click.option(
 )
 
 
-def _spec(path: Path, images: int | None) -> CampaignSpec:
+def _spec(path: Path, images: int | None, data: str | None) -> CampaignSpec:
     from axft_host.campaign.spec import read_spec
 
     spec = read_spec(path)
+    if data is not None:
+        spec = spec.with_data(data)
     return spec if images is None else spec.with_images(images)
 
 
@@ -44,9 +49,10 @@ def _watcher() -> Watcher:
 @click.command("check", cls=Command, short_help="Say what a specification amounts to, before it runs.")
 @click.argument("spec", type=PATH)
 @_images_option
+@_data_option
 @_workers_option
 @json_option
-def check_command(spec: Path, images: int | None, workers: int | None, as_json: bool) -> None:
+def check_command(spec: Path, images: int | None, data: str | None, workers: int | None, as_json: bool) -> None:
     """Check SPEC, and print what its runs amount to: fault space, strata, sample size, time.
 
     The time comes from a calibration run of about a second per run, on this machine, in one process. Nothing is
@@ -58,7 +64,7 @@ def check_command(spec: Path, images: int | None, workers: int | None, as_json: 
     from axft_host.reports.campaigns import forecast_facts, forecast_table
 
     cluster_of(None, workers)
-    campaign = _spec(spec, images)
+    campaign = _spec(spec, images, data)
     runs = campaign.runs(workers=workers)
     found = [forecast(run, plan_run(campaign, run)) for run in runs]
     if as_json:
@@ -85,6 +91,7 @@ def check_command(spec: Path, images: int | None, workers: int | None, as_json: 
 )
 @_workers_option
 @_images_option
+@_data_option
 @_dask_option
 @json_option
 @click.pass_context
@@ -94,6 +101,7 @@ def run_command(
     out: Path | None,
     workers: int | None,
     images: int | None,
+    data: str | None,
     dask: str | None,
     as_json: bool,
 ) -> None:
@@ -110,7 +118,7 @@ def run_command(
     cluster = cluster_of(dask, workers)
     if out is not None and out.exists():
         raise StoreError(exists_message(out))
-    campaign = _spec(spec, images)
+    campaign = _spec(spec, images, data)
     result = run_spec(campaign, read_text(spec), out, _watcher(), workers=workers, cluster=cluster)
     _show(ctx, result.directory, complete=result.complete, as_json=as_json)
 

@@ -110,6 +110,7 @@ def test_lists_multiply(tmp_path: Path) -> None:
     assert (options.faults.sites, options.faults.bits, options.faults.pattern) == (("weight", "psum"), 2, "pe")
     assert runs["8P-im2col-all-emu"].faults.census
     assert {run.options.workload.images for run in spec.with_images(7).runs()} == {7}
+    assert {run.options.workload.data for run in spec.with_data("mnist-5k").runs()} == {"mnist-5k"}
 
 
 def test_designs_and_rules_are_options_of_the_runs(tmp_path: Path) -> None:

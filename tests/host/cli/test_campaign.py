@@ -20,7 +20,7 @@ from click.testing import Result
 from axft_host.campaign.cluster import quiet_dask
 from axft_host.campaign.directory import SPEC_NAME
 from axft_host.campaign.runner import FAULT_LIST_NAME, SilentProgress
-from axft_host.campaign.store import STORE_NAME
+from axft_host.campaign.store import STORE_NAME, ResultStore
 from support.kill_runs import PROGRAM, rows_of, start
 
 Run = Callable[..., Result]
@@ -80,6 +80,29 @@ def test_campaign_has_a_result_for_every_run(run: Run, run_json: RunJson, spec: 
     assert direct["outcomes"] == value["runs"][0]["outcomes"]
     assert run_json("campaign diff r c/8P-im2col")["equal"] is True
     assert "8P-im2col" in run("campaign resume c").stdout
+
+
+def test_images_of_the_command_line_are_those_of_every_run(
+    run: Run, run_json: RunJson, spec: Path, place: Path
+) -> None:
+    """They are recorded as those of inject, and a resumed campaign has them still; the specification is not asked."""
+    spec.write_text(SPEC.replace("small-data.npz", "mnist-not-fetched.npz"), encoding="utf-8")
+    assert "mnist-not-fetched.npz" in run("campaign run c.toml --out lacks", 2).stderr
+    assert "nothing.npz" in run("campaign run c.toml --data nothing.npz --out lacks", 2).stderr.splitlines()[-1]
+    assert not (place / "lacks").exists()
+    assert run_json("campaign check c.toml --data small-data.npz")["runs"][0]["images"] == 12
+    value = run_json("campaign run c.toml --data small-data.npz --workers 1 --out d")
+    run("inject --config 8P --array 4x3 --model small.npz --data small-data.npz --images 12 --faults 100 --out r")
+    assert run_json("campaign diff r d/8P-im2col")["equal"] is True
+    for result in ("r", "d/8P-im2col"):
+        with ResultStore.open(place / result) as store:
+            about = store.provenance()
+        assert about.options is not None
+        assert about.options["workload"]["data"] == str((place / "small-data.npz").resolve())
+    for path in (place / "d" / "34P-im2col").iterdir():
+        path.unlink()
+    resumed = run_json("campaign resume d --workers 1")
+    assert [one["outcomes"] for one in resumed["runs"]] == [one["outcomes"] for one in value["runs"]]
 
 
 def test_two_campaigns_are_compared_run_by_run(run: Run, run_json: RunJson, spec: Path, place: Path) -> None:
