@@ -19,6 +19,7 @@ import lzma
 import tempfile
 from pathlib import Path
 
+from axft_hw.build.output import write_directory
 from axft_spec.manifest import Manifest
 
 LEFT_OUT = (".bin",)
@@ -33,15 +34,15 @@ def ship(build: Path, out: Path) -> None:
     """Write a build's directory in its shipped form."""
     manifest = Manifest.load(build)
     manifest.verify(build)
-    out.mkdir()
     kept = {name: record for name, record in manifest.files.items() if not name.endswith(LEFT_OUT)}
+    contents = {}
     for name in kept:
         content = (build / name).read_bytes()
         if name.endswith(".bit"):
-            (out / f"{name}.xz").write_bytes(compressed(content))
+            contents[f"{name}.xz"] = compressed(content)
         else:
-            (out / name).write_bytes(content)
-    dataclasses.replace(manifest, files=kept).save(out)
+            contents[name] = content
+    write_directory(out, contents, dataclasses.replace(manifest, files=kept))
 
 
 def ship_bring_up(out: Path) -> None:
