@@ -19,7 +19,6 @@ import lzma
 import tempfile
 from pathlib import Path
 
-from axft_hw.build.output import write_directory
 from axft_spec.manifest import Manifest
 
 LEFT_OUT = (".bin",)
@@ -32,6 +31,8 @@ def compressed(content: bytes) -> bytes:
 
 def ship(build: Path, out: Path) -> None:
     """Write a build's directory in its shipped form."""
+    from axft_hw.build.output import write_directory
+
     manifest = Manifest.load(build)
     manifest.verify(build)
     kept = {name: record for name, record in manifest.files.items() if not name.endswith(LEFT_OUT)}
