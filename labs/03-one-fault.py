@@ -75,7 +75,9 @@ axft.schedule(CONFIG)
 # ## 1. Activated, or not
 #
 # A fault has a name that says all about it: `weight:r3:c5:b6:sa1` is bit 6 of the weight line of PE(3, 5), stuck at
-# 1. `follow` runs a network twice, without it and with it, and keeps all values.
+# 1. Rows, columns and bits are counted from 0, bit 0 is the least significant one, and weights are 8-bit two's
+# complement numbers. `follow` runs a network twice, without the fault and with it, and keeps all values. What belongs
+# to the run without it is called *golden*.
 
 # %%
 followed = axft.follow(CONFIG, "weight:r3:c5:b6:sa1", image=0, **lab.where)
@@ -130,7 +132,7 @@ pd.concat(tables, names=["fault"])
 #
 # * `"ignored bit"`: the multiplier does not look at this bit;
 # * `"idle PE"`: the PE has no valid step in any layer;
-# * `"zero activation"`: the weight is wrong, and is multiplied by zero;
+# * `"zero activation"`: the weight is wrong, and is multiplied by zero, or by what 34P takes for zero;
 # * `"rounded away"`: sums are wrong, and rounding, ReLU or pooling gives the right values.
 #
 # Fault C is to be explained twice: what it does in `conv1`, and in `conv2`. (Row 27 of a tile of `conv1` holds the
@@ -180,15 +182,16 @@ lab.picture(
 )
 
 # %% [markdown]
-# The fault begins in one channel of sixteen. What survives the rounding spreads: every output of a dense layer
-# depends on all inputs, and in the end nearly all ten sums differ. Depth does not make a fault fade. It may still be
-# lost later, as ReLU and rounding come again after every layer, and 34P ignores the low bits of activations, too;
-# part 4 has such faults. But mostly, once something has survived the first rounding, all that is left to decide is
-# *how much* the final sums change.
+# The fault begins in one channel of sixteen. The second point hardly lies below the first, although rounding and ReLU
+# do remove a good part (task 3.3 counts it): pooling takes the largest of four values, and one that differs can be
+# enough. What survives spreads: every output of a dense layer depends on all inputs, and in the end nearly all ten
+# sums differ. Depth does not make a fault fade. It may still be lost later, as ReLU and rounding come again after
+# every layer, and 34P ignores the low bits of activations, too; part 4 has such faults. But mostly, once something
+# has survived the first rounding, all that is left to decide is *how much* the final sums change.
 #
-# **Task 3.3.** Look at the rounding more closely, for bit 3. Of the sums of `conv2` that differ (`golden_sums` and
-# `faulty_sums`), what share belongs to a value that differs after rounding and ReLU, but *before* pooling? `rounded`
-# does these two steps. A fraction.
+# **Task 3.3.** Look at the rounding more closely, for bit 3. Of the sums of `conv2` that differ between `golden_sums`
+# and `faulty_sums`, what share still differs after rounding and ReLU, with no pooling yet? `rounded` does these two
+# steps. A fraction.
 
 # %%
 from axft_host.nn.inference import apply_host_op
@@ -266,6 +269,13 @@ check("3.4", [change_sa0, change_sa1, zeros_sa1], signs=signs)
 # is lost, and the network can do without it. One that makes them larger drives it to the top. ReLU is a one-sided
 # shield.
 #
+# It is not the whole difference. PE(0, 9) is in row 0, so that the dense layers use it, too, and column 9 of `fc3` is
+# the final sum of class 9, behind which there is no ReLU. Stuck at 0, this sum wins for every image
+# (`signs["sa0"].image_table`); stuck at 1, it loses, which matters only for images whose class is 9: the arg max is
+# one-sided, too. To see ReLU alone, take PE(1, 9), which has the same channel of `conv2` and no other layer. Of 100
+# images, its sign is critical for 34 stuck at 0 and for 4 stuck at 1; that of PE(0, 9) for 90 and 13, and 10 of these
+# 13 are of class 9. Before you name a mechanism, ask which other layers the fault was in.
+#
 # ## 4. The verdict
 #
 # With $Y$ the class probabilities without the fault and $\tilde Y$ those with it, one pair (image, fault) is
@@ -274,10 +284,11 @@ check("3.4", [change_sa0, change_sa1, zeros_sa1], signs=signs)
 # * **tolerable** if it is not masked, the class is the same, and $\max \tilde Y \ge 0.95 \max Y$;
 # * **critical** otherwise.
 #
-# The class is the index of the largest sum, the lowest index on ties. Probabilities are the softmax of the sums times
-# a constant of the network, `network.score_scale`.
+# The class is the index of the largest sum, the lowest index on ties. The sums are whole numbers; each is multiplied
+# by a constant of the network, `network.score_scale`, and the softmax of the products gives the probabilities.
 #
-# **Task 3.5.** Write it. `golden` and `faulty` are the ten final sums. Take care of the order of the conditions.
+# **Task 3.5.** Write it. `golden` and `faulty` are the ten final sums without and with the fault, `scale` is that
+# constant. Take care of the order of the conditions.
 
 # %%
 from axft_spec.numeric import softmax
@@ -361,14 +372,15 @@ follow = ...
 check("3.7", follow)
 
 # %% [markdown]
-# **For discussion** (no check). Statement e is true, and a table of masked shares makes 34P look good by it. Is that
-# an advantage of the multiplier, or of the way faults are counted? What would you count instead?
+# **For discussion** (no check, after task 3.7). A table of masked shares per fault of the fault space makes 34P look
+# good by its ignored bits. Is that an advantage of the multiplier, or of the way faults are counted? What would you
+# count instead?
 #
 # ## Further reading
 #
 # * `docs/reference/semantics.md`, sections "Faults" and "Classes and probabilities": every word of the definitions
 #   used here.
-# * `axft-hw inject --config 34P --fault weight:r3:c5:b6:sa1 --images 7 --explain` shows the table of part 1 in a
+# * `axft-hw inject --config 34P --fault weight:r3:c5:b6:sa1 --images 1 --explain` shows the table of part 1 in a
 #   terminal.
 
 # %%

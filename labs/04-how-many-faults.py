@@ -146,8 +146,8 @@ check("4.1", sample_size)
 #
 # **Task 4.2.** (a) Which percentage of the faults would $e = 1\%$ and 99% ask for with 8 bits, that is, $N =
 # 12{,}544$? (b) Both published percentages are met by *one constant number of faults*, 2,401 of $N = 25{,}088$ and of
-# $N = 12{,}544$. For an endless $N$ and at 95%, which margin $e$ is that the sample size for? Two numbers, in
-# percent.
+# $N = 12{,}544$. For an endless $N$, at 95% and with $p = 0.5$, for which margin $e$ is that number the sample size?
+# Two numbers, in percent.
 
 # %% tags=["task-4.2"]
 percent_needed = ...
@@ -156,13 +156,13 @@ margin_met = ...
 check("4.2", [percent_needed, margin_met])
 
 # %% [markdown]
-# Neither is wrong. But a reader who sees "19%, with 1% at 99%" takes home an interval that is less than half as wide
-# as the one that the sample supports.
+# Neither percentage is wrong. But a reader who sees "19%, with 1% at 99%" takes home an interval that is less than
+# half as wide as the one that the sample supports at 99%.
 #
 # ## 3. What "n pairs" hides
 #
 # A campaign of 60 faults on 40 images has 2,400 pairs (image, fault). Is it a sample of 2,400? Take Wilson's interval
-# for a rate $\hat p$ from $n$ independent trials:
+# for a rate $\hat p$ from $n$ independent trials, with $z$ the quantile that part 2 calls $t$:
 #
 # $$\frac{\hat p + \frac{z^2}{2n} \pm z \sqrt{\frac{\hat p (1 - \hat p)}{n} + \frac{z^2}{4 n^2}}}{1 + \frac{z^2}{n}}$$
 #
@@ -236,7 +236,7 @@ lab.picture(
 #
 # **Task 4.4.** The design effect (a) of the critical shares and (b) of the masked shares of the whole population,
 # with `np.var` as it is. And (c): how many effective trials does a campaign of 60 faults x 40 images have, for the
-# critical rate?
+# critical rate? Do not round.
 
 # %% tags=["task-4.4"]
 deff_critical = ...
@@ -257,7 +257,7 @@ print(f"n = effective trials, each campaign's own estimate: holds in {coverage(o
 #
 # ## 4. Nothing found; and what is certain
 #
-# 60 faults, not one critical. The exact (Clopper-Pearson) 95% interval then ends at
+# 60 faults, not one critical. The exact (Clopper-Pearson) two-sided 95% interval then ends at
 #
 # $$1 - 0.025^{1/n}$$
 #
@@ -283,7 +283,7 @@ print(f"critical rate of a sample of {DRAWN} of the others: {uncertain_sample.me
 
 # %% [markdown]
 # **Task 4.6.** From this sample of the uncertain faults: (a) what is the estimate of the critical rate of *all*
-# faults? (b) By what factor is its interval narrower than that of the uncertain faults' rate? Two numbers, fractions.
+# faults? (b) How wide is its interval, as a fraction of the width of that of the uncertain faults' rate? Two fractions.
 
 # %% tags=["task-4.6"]
 estimated_rate = ...
@@ -314,7 +314,7 @@ print("shape (campaigns, looks):", lows.shape)
 
 # %% [markdown]
 # **Task 4.7.** In what share of the campaigns does the interval exclude `true_rate` (a) at the last look, and (b) at
-# *any* look?
+# *any* look, that is, at least one? Two fractions.
 
 # %% tags=["task-4.7"]
 wrong_at_the_end = ...
@@ -362,8 +362,12 @@ lab.picture(
 )
 
 # %% [markdown]
-# The grey band is wider at most looks: that is the price of being allowed to look. With it, a campaign may stop as
-# soon as it is narrow enough:
+# The campaign on the left was not drawn at random: it is the first in which the usual interval goes wrong. The grey
+# band is wider at most looks: that is the price of being allowed to look. It never grows again, for what has once
+# been ruled out stays so; that is why its ends may lie inside the usual ones late in a campaign. (On the right, 200
+# campaigns for betting and all 1,000 for the usual interval; the thin line is the 5% that a 95% interval allows.)
+# With such a band, a campaign may stop as soon as it is narrow enough. This one looks after every 50 faults, and
+# stops at 7 points on either side:
 
 # %%
 campaign = axft.Campaign(
@@ -377,6 +381,10 @@ print(f"stopped after {len(stopped.frame)} of 500 faults")
 stopped.rates
 
 # %% [markdown]
+# These rates are not plain means of what was drawn: faults that are masked with certainty are counted, as in task
+# 4.6, and so `masked` cannot lie below their share. The column `paper` is what was published for 34P on an array of
+# 28 x 28 PEs; this one is smaller, so that the two are not to be compared here. Lab 5 is about that table.
+#
 # ## 6. What may you conclude?
 #
 # **Task 4.8.** Which of these statements follow from what you have seen? Give their letters.
