@@ -39,8 +39,7 @@ from axft_host.backends.base import Workload  # noqa: E402
 from axft_host.backends.certain import CertainMasking  # noqa: E402
 from axft_host.backends.compiled import CompiledEngine  # noqa: E402
 from axft_host.backends.registry import Board  # noqa: E402
-from axft_host.campaign.batch import Job  # noqa: E402
-from axft_host.campaign.runner import make_batches  # noqa: E402
+from axft_host.campaign.batch import Job, make_batches  # noqa: E402
 from axft_host.campaign.workers import Interruption, WorkerPool  # noqa: E402
 from axft_host.nn.graph import Conv, Dense, Flatten, FloatNetwork, MaxPool, Relu  # noqa: E402
 from axft_host.nn.library import load_float_network  # noqa: E402
