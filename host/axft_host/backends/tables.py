@@ -122,6 +122,8 @@ class _Builder:
         row["products_wrap"] = gemm.k * max(largest, 1 << (config.product_bits - 1)) >= room
         if toeplitz and row["wraps"]:
             raise UnsupportedError("partial sums of several input channels that wrap, each for itself")
+        if gemm.m > 1 and gemm.k >= 1 << (32 - config.width):
+            raise UnsupportedError("sums of operands that do not fit into 32 bits")
         self._host(row, shape, ops, last=following is None)
         if following is not None:
             self._next(row, following)
