@@ -133,10 +133,13 @@ class CompiledEngine:
         return [slice(first, first + BLOCK) for first in range(0, len(self._workload.images), BLOCK)]
 
     def _golden(self, block: slice) -> Golden:
-        golden, made = self.runs.get(block.start // BLOCK)
-        if not made:
-            inputs = input_values(self._workload, block)
-            size = len(inputs) * int(self._tables.sizes[0])
-            golden.values[:size].reshape(len(inputs), -1)[:, : inputs.shape[1]] = inputs
-            make_golden(self._tables, golden, self._scratch, len(inputs))
+        number = block.start // BLOCK
+        golden, made = self.runs.get(number)
+        if made:
+            return golden
+        inputs = input_values(self._workload, block)
+        size = len(inputs) * int(self._tables.sizes[0])
+        golden.values[:size].reshape(len(inputs), -1)[:, : inputs.shape[1]] = inputs
+        make_golden(self._tables, golden, self._scratch, len(inputs))
+        self.runs.made(number)
         return golden

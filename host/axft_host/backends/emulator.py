@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from axft_host.backends.banks import Bank
 from axft_host.backends.base import Backend, Evaluation, GemmResult, Workload, array_faults
-from axft_host.backends.jit import available
+from axft_host.backends.jit import available, unusable
 from axft_host.backends.patches import LayerEffect, LayerInput, layer_effect
 from axft_host.backends.planes import Floats, Planes
 from axft_host.backends.stages import Stage, apply_effect, build_stages, first_values
@@ -43,8 +43,9 @@ Int64 = NDArray[np.int64]
 #: Images whose golden run is kept at a time, in columns of the arrays below.
 _BLOCK = 256
 
-#: Pairs of a batch of the compiled engine: a second or two.
-_PAIRS_AT_ONCE = 2_000_000
+#: Pairs of a batch of the compiled engine at most, and multiply-adds of the golden runs of as many: some seconds, after
+#: which Ctrl-C is heard, and rows are kept.
+_PAIRS_AT_ONCE, _WORK_AT_ONCE = 2_000_000, 10**12
 
 #: Environment variable that asks for an engine.
 ENGINE = "AXFT_ENGINE"
@@ -80,6 +81,12 @@ def choose_engine(pairs: int) -> str:
             raise ConfigError(unknown_name(f"engine ${ENGINE}", name, ENGINES))
         return name
     return "compiled" if available() and pairs >= _WORTH_PAIRS else "numpy"
+
+
+def _pairs_at_once(workload: Workload) -> int:
+    """Return how many pairs of a workload a batch of the compiled engine had best be."""
+    work = sum(gemms * shape.m * shape.n * shape.k for gemms, shape in workload.network.gemms("im2col"))
+    return min(_PAIRS_AT_ONCE, max(1, _WORK_AT_ONCE // max(1, work)))
 
 
 @dataclass(slots=True)
@@ -118,7 +125,6 @@ class Emulator(Backend):
 
     def __init__(self, *, engine: str | None = None, shared: str | None = None) -> None:
         self._wanted = self.engine = engine or choose_engine(0)
-        self.pairs_at_once = _PAIRS_AT_ONCE if self.engine == "compiled" else None
         # The stages of the workload used last, and its engine; None if it has none.
         self._workload: Workload | None = None
         self._stages: list[Stage] = []
@@ -219,19 +225,20 @@ class Emulator(Backend):
     def _engine_of(self, workload: Workload) -> CompiledEngine | None:
         """Return the compiled engine for a workload, or None if it has to be numpy."""
         if self._wanted == "compiled" and self._engine_workload is not workload:
-            self._engine_workload, self._engine = workload, None
-            # Importing it imports numba, which takes a second.
-            from axft_host.backends.compiled import CompiledEngine
+            self._engine_workload = self._engine = None
+            if (missing := unusable()) is not None:
+                _logger.warning("the compiled engine %s; running in numpy", missing)
+            else:
+                # Importing it imports numba, which takes a second.
+                from axft_host.backends.compiled import CompiledEngine
 
-            try:
-                if available():
+                try:
                     self._engine = CompiledEngine(workload, share=self._share, shared=self._shared)
-                else:
-                    _logger.warning("the compiled engine needs numba (pip install 'axft-hw[fast]'); running in numpy")
-            except UnsupportedError as reason:
-                _logger.info("network %s runs in numpy: it has %s", workload.network.name, reason)
+                except UnsupportedError as reason:
+                    _logger.info("network %s runs in numpy: it has %s", workload.network.name, reason)
+            self._engine_workload = workload
             self.engine = "numpy" if self._engine is None else "compiled"
-            self.pairs_at_once = None if self._engine is None else _PAIRS_AT_ONCE
+            self.pairs_at_once = None if self._engine is None else _pairs_at_once(workload)
         return self._engine
 
     def _stages_of(self, workload: Workload) -> list[Stage]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import shutil
-from contextlib import suppress
-from multiprocessing.shared_memory import SharedMemory
-from pathlib import Path
+import mmap
+import os
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +18,6 @@ __all__ = ["BLOCK", "KEEP_BYTES", "GoldenRuns"]
 BLOCK = 32
 #: Bytes of golden runs that are kept; those of other images are made anew for every batch of faults.
 KEEP_BYTES = 1 << 30
-
-#: Where Linux has its shared memory. To write more than fits kills a process.
-_SHARED = Path("/dev/shm")
 
 _logger = logging.getLogger(__name__)
 
@@ -47,59 +42,92 @@ class GoldenRuns:
         self._bytes = [-(-size * kind.itemsize // 64) * 64 for size, kind in self._parts]
         self._kept = min(-(-images // BLOCK), KEEP_BYTES // sum(self._bytes))
         self._private: dict[int, Golden] = {}
-        self._memory = self._share(name) if share or name is not None else None
-        self._own = name is None
-        self._filled = set(range(self._kept)) if name is not None else set()
+        self._memory: mmap.mmap | None = None
+        self._descriptor: int | None = None
+        self._name: str | None = None
+        #: Blocks whose golden run was begun, and those in which it is whole.
+        self._begun: set[int] = set()
+        self._filled: set[int] = set()
+        if name is not None:
+            self._attach(name)
+        elif share:
+            self._share()
 
     @property
     def name(self) -> str | None:
         """By which other processes get it, once everything is in it; None if they cannot."""
-        return None if self._memory is None or len(self._filled) < self._kept else self._memory.name
+        return None if self._memory is None or len(self._filled) < self._kept else self._name
 
     @property
     def kept_bytes(self) -> int:
         """How much is kept when every golden run has been made."""
         return self._kept * sum(self._bytes)
 
-    def _share(self, name: str | None) -> SharedMemory | None:
-        size = self.kept_bytes
-        if name is not None:
-            return SharedMemory(name=name)
+    def _share(self) -> None:
+        """Make memory without a name in any file system: the system takes it back however the processes end."""
+        if not self._kept or not hasattr(os, "memfd_create"):
+            return
+        descriptor = os.memfd_create("axft-golden-runs")
         try:
-            if not size or shutil.disk_usage(_SHARED).free < size:
-                return None
-            return SharedMemory(create=True, size=size)
+            os.ftruncate(descriptor, self.kept_bytes)
+            self._memory = mmap.mmap(descriptor, self.kept_bytes)
+            # By this process's end of it, which stays open as long as others are to find it.
+            self._descriptor = descriptor
+            self._name = f"/proc/{os.getpid()}/fd/{descriptor}"
         except OSError as error:
+            os.close(descriptor)
             _logger.info("golden runs are not shared between processes: %s", error)
-            return None
+
+    def _attach(self, name: str) -> None:
+        try:
+            descriptor = os.open(name, os.O_RDWR)
+            try:
+                self._memory = mmap.mmap(descriptor, self.kept_bytes)
+            finally:
+                os.close(descriptor)
+        except (OSError, ValueError) as error:
+            _logger.info("golden runs of another process cannot be had, and are made again: %s", error)
+            return
+        self._name, self._filled = name, set(range(self._kept))
 
     def get(self, number: int) -> tuple[Golden, bool]:
-        """Return the memory of one block, and whether its golden run is in it; otherwise it is zeros."""
-        if number in self._private:
-            return self._private[number], True
-        if self._memory is None or number >= self._kept:
-            golden = Golden(*(np.zeros(size, dtype=kind) for size, kind in self._parts))
-            if number < self._kept:
-                self._private[number] = golden
-            return golden, False
+        """Return the memory of one block, and whether its golden run is in it, as `made` has said; otherwise zeros."""
+        if number >= self._kept:
+            return self._zeros(), False
+        if self._memory is not None:
+            golden = self._at(number)
+        else:
+            golden = self._private.get(number) or self._private.setdefault(number, self._zeros())
+        if number in self._filled:
+            return golden, True
+        if number in self._begun:
+            for array in golden:
+                array[:] = 0
+        self._begun.add(number)
+        return golden, False
+
+    def made(self, number: int) -> None:
+        """Say that the golden run of a block is whole: one that was interrupted is made again."""
+        if number < self._kept:
+            self._filled.add(number)
+
+    def _zeros(self) -> Golden:
+        return Golden(*(np.zeros(size, dtype=kind) for size, kind in self._parts))
+
+    def _at(self, number: int) -> Golden:
+        assert self._memory is not None
         start, arrays = number * sum(self._bytes), []
         for (size, kind), length in zip(self._parts, self._bytes, strict=True):
-            array: NDArray[np.generic] = np.ndarray(size, dtype=kind, buffer=self._memory.buf, offset=start)
+            array: NDArray[np.generic] = np.ndarray(size, dtype=kind, buffer=self._memory, offset=start)
             arrays.append(array)
             start += length
-        filled = number in self._filled
-        self._filled.add(number)
-        return Golden(*arrays), filled
+        return Golden(*arrays)
 
     def close(self) -> None:
-        """Let go of shared memory; who made it makes an end of it."""
-        if self._memory is None:
-            return
-        memory, self._memory = self._memory, None
+        """Let go of shared memory: no other process finds it any more. It goes with the last one that has it."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        self._memory = self._descriptor = self._name = None
+        self._begun.clear()
         self._filled.clear()
-        # Where an array of it is still alive, it goes with that.
-        with suppress(BufferError):
-            memory.close()
-        if self._own:
-            with suppress(FileNotFoundError):
-                memory.unlink()
+        self._private.clear()

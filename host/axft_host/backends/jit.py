@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from axft_host.paths import user_cache_dir
 
-__all__ = ["announced", "available", "inlined", "intrinsic", "njit"]
+__all__ = ["announced", "available", "inlined", "intrinsic", "njit", "unusable"]
 
 _logger = logging.getLogger(__name__)
 
@@ -27,25 +27,55 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 #: The versions of numba that were tried, as in pyproject.toml; what is used of it may be gone in others.
 _FIRST_NUMBA, _END_NUMBA = (0, 68), (0, 70)
 
-#: Modules with compiled functions, and with what these are made of.
+#: Modules with compiled functions, and with what these are made of: names and numbers, which are part of the code.
 _SOURCES = ("jit", "lanes", "faulty", "lines", "replay", "finish", "propagate", "state", "tables")
+_SOURCES_ELSEWHERE = ("campaign/judge", "campaign/outcome")
 
 
 def available() -> bool:
     """Return whether functions can be compiled: by a numba of those that were tried."""
     try:
-        found = tuple(int(part) for part in version("numba").split(".")[:2])
-    except (PackageNotFoundError, ValueError):
+        found = tuple(int(part) for part in (_found_version() or "").split(".")[:2])
+    except ValueError:
         return False
     return _FIRST_NUMBA <= found < _END_NUMBA
+
+
+def unusable() -> str | None:
+    """Return why functions cannot be compiled, or None if they can; unlike `available`, this imports numba."""
+    if not available():
+        found = _found_version()
+        wanted = f"numba from {_dotted(_FIRST_NUMBA)} to below {_dotted(_END_NUMBA)} (pip install 'axft-hw[fast]')"
+        return f"needs {wanted}" + ("" if found is None else f", not {found}")
+    try:
+        import numba  # noqa: F401  # it looks at numpy's version, and needs llvmlite
+    except (ImportError, OSError) as error:
+        return f"needs numba, which cannot be imported: {error}"
+    return None
+
+
+def _found_version() -> str | None:
+    try:
+        return version("numba")
+    except PackageNotFoundError:
+        return None
+
+
+def _dotted(numbers: tuple[int, int]) -> str:
+    return f"{numbers[0]}.{numbers[1]}"
 
 
 @lru_cache(maxsize=1)
 def _directory() -> Path | None:
     """Return where machine code is kept, or None if nothing can be written there."""
+    from llvmlite import binding
+
     digest = hashlib.sha256()
-    for name in _SOURCES:
-        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    here = Path(__file__).parent
+    for path in (*map(here.joinpath, _SOURCES), *map(here.parent.joinpath, _SOURCES_ELSEWHERE)):
+        digest.update(path.with_suffix(".py").read_bytes())
+    # Machines that share a home may differ, and would write over each other's index of a file.
+    digest.update(f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}".encode())
     try:
         base = Path(os.environ.get("NUMBA_CACHE_DIR") or user_cache_dir() / "machine-code")
         directory = base / digest.hexdigest()[:16]

@@ -75,7 +75,9 @@ def make_batches(
     if seconds_per_fault is not None:
         size = max(1, min(_BATCH_FAULTS[1], int(_BATCH_S / max(seconds_per_fault, 1e-6))))
     elif pairs_at_once is not None:
-        size = max(_BATCH_FAULTS[1], min(pairs_at_once // images, -(-len(faults) // _BATCHES)))
+        # Golden runs that are not kept are made for every batch, so that few faults cost more than they are worth.
+        least = max(_BATCH_FAULTS[0], min(_BATCH_FAULTS[1], 4 * pairs_at_once // images))
+        size = max(least, min(pairs_at_once // images, -(-len(faults) // _BATCHES)))
     return [faults[start : start + size] for start in range(0, len(faults), size)]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from multiprocessing.shared_memory import SharedMemory
+import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,13 +116,15 @@ def test_inject_equals_evaluate() -> None:
 def test_machine_without_numba_says_so_and_goes_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The results are those of numpy; the log names what is missing."""
-    monkeypatch.setattr("axft_host.backends.emulator.available", lambda: False)
+    """The results are those of numpy; the log names what is missing, and the backend what ran."""
+    monkeypatch.setattr("axft_host.backends.jit.version", lambda name: "0.1.2")
     workload = shipped_workload("8P", "im2col", 2)
     faults = [parse_fault("weight:r0:c0:b6:sa1")]
     with caplog.at_level(logging.WARNING):
-        (result,) = Emulator(engine="compiled").evaluate(workload, faults)
-    assert "needs numba (pip install" in caplog.text
+        backend = Emulator(engine="compiled")
+        (result,) = backend.evaluate(workload, faults)
+    assert "needs numba from 0.68 to below 0.70 (pip install 'axft-hw[fast]'), not 0.1.2; running in" in caplog.text
+    assert (backend.engine, backend.pairs_at_once) == ("numpy", None)
     (other,) = Emulator(engine="numpy").evaluate(workload, faults)
     assert np.array_equal(result.accumulators, other.accumulators)
 
@@ -140,11 +144,51 @@ def test_golden_run_of_another_process_is_used() -> None:
     for one, two in zip(expected, other.evaluate(faults), strict=True):
         assert np.array_equal(one.accumulators, two.accumulators)
     name = owner.shared
-    other.runs.close()
     owner.close()
     assert owner.shared is None
-    with pytest.raises(FileNotFoundError):
-        SharedMemory(name=name)
+    assert not Path(name).exists()
+    for one, two in zip(expected, other.evaluate(faults), strict=True):
+        assert np.array_equal(one.accumulators, two.accumulators)
+    late = CompiledEngine(workload, shared=name)
+    assert not late.runs.get(0)[1]
+    for one, two in zip(expected, late.evaluate(faults), strict=True):
+        assert np.array_equal(one.accumulators, two.accumulators)
+
+
+def test_numba_that_cannot_be_imported_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one that does not know this numpy: it is installed, in a version that was tried, and raises."""
+    monkeypatch.setitem(sys.modules, "numba", None)
+    workload, faults = shipped_workload("8P", "im2col", 1), [parse_fault("weight:r0:c0:b6:sa1")]
+    with caplog.at_level(logging.WARNING):
+        backend = Emulator(engine="compiled")
+        backend.evaluate(workload, faults)
+    assert "needs numba, which cannot be imported: " in caplog.text
+    assert backend.engine == "numpy"
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_interrupted_golden_run_is_made_again(monkeypatch: pytest.MonkeyPatch, share: bool) -> None:
+    """Ctrl-C before or after it was computed leaves a backend that gives the same as a new one."""
+    workload = shipped_workload("8P", "im2col", 3)
+    faults = [None, parse_fault("weight:r0:c0:b6:sa1")]
+    expected = Emulator(engine="compiled").evaluate(workload, faults)
+    backend, make = Emulator(engine="compiled"), compiled.make_golden
+    backend.prepare(workload, share=share)
+    for before in (True, False):
+
+        def interrupted(*arguments: Any, before: bool = before) -> None:
+            if not before:
+                make(*arguments)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(compiled, "make_golden", interrupted)
+            backend.evaluate(workload, faults)
+    for one, two in zip(backend.evaluate(workload, faults), expected, strict=True):
+        assert np.array_equal(one.accumulators, two.accumulators)
+        assert np.array_equal(one.activated, two.activated)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ pytest.importorskip("numba", reason="compiled functions need numba")
 import numba
 
 from axft_host.backends import lanes
-from axft_host.backends.jit import available
 
 
 @pytest.fixture(params=[False, True], ids=["any processor", "this processor"])
@@ -60,12 +59,3 @@ def test_flagged_elements_are_listed(fresh_lanes: Any) -> None:
         assert places[:end].tolist() == [-5] * 4 + [100 + 7 * lane for lane in chosen]
         assert old[4:end].tolist() == [2 + lane for lane in chosen]
         assert new[4:end].tolist() == [1000 + lane for lane in chosen]
-
-
-@pytest.mark.parametrize(("found", "usable"), [("0.67.9", False), ("0.69.0rc1", True), ("0.70.0", False), ("?", False)])
-def test_only_versions_of_numba_that_were_tried_are_used(
-    monkeypatch: pytest.MonkeyPatch, found: str, usable: bool
-) -> None:
-    """Others may lack what is used of it."""
-    monkeypatch.setattr("axft_host.backends.jit.version", lambda name: found)
-    assert available() is usable

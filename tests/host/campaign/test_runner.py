@@ -227,6 +227,25 @@ def test_batches_of_a_slow_device_take_two_seconds() -> None:
         assert max(map(len, batches)) == size
 
 
+@pytest.mark.parametrize(
+    ("listed", "images", "pairs", "size"),
+    [
+        (1600, 10_000, 2_000_000, 100),  # sixteen batches
+        (256, 10_000, 2_000_000, 64),  # no fewer than 64
+        (10_000, 10_000, 2_000_000, 200),
+        (10_000, 60_000, 2_000_000, 64),  # golden runs that are not kept count
+        (10_000, 1_000, 6_000, 24),  # a large network: four times as many pairs at most
+        (10_000, 10_000, 6_000, 16),
+    ],
+)
+def test_batches_of_an_engine_that_shares_work(listed: int, images: int, pairs: int, size: int) -> None:
+    """As many pairs as it asks for, if every worker has some, and enough faults for one golden run."""
+    faults = [(index, parse_fault("weight:r0:c0:b0:sa1")) for index in range(listed)]
+    batches = make_batches(faults, images, pairs_at_once=pairs)
+    assert [entry for batch in batches for entry in batch] == faults
+    assert max(map(len, batches)) == size
+
+
 def test_engines_leave_equal_rows_and_say_which_ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The compiled engine in two processes, which share one golden run, against numpy in this one."""
     pytest.importorskip("numba", reason="the compiled engine needs numba")

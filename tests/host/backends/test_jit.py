@@ -1,0 +1,78 @@
+"""Which numba is used, and what machine code is kept under."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("numba", reason="machine code needs numba")
+
+from llvmlite import binding
+
+import axft_host
+from axft_host.backends import jit
+from axft_host.backends.jit import available
+
+
+@pytest.mark.parametrize(("found", "usable"), [("0.67.9", False), ("0.69.0rc1", True), ("0.70.0", False), ("?", False)])
+def test_only_versions_of_numba_that_were_tried_are_used(
+    monkeypatch: pytest.MonkeyPatch, found: str, usable: bool
+) -> None:
+    """Others may lack what is used of it."""
+    monkeypatch.setattr("axft_host.backends.jit.version", lambda name: found)
+    assert available() is usable
+
+
+@pytest.fixture
+def directory_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], Path | None]:
+    """Return a function that asks anew for the directory of machine code."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    return jit._directory.__wrapped__
+
+
+def test_another_processor_has_another_directory(
+    monkeypatch: pytest.MonkeyPatch, directory_of: Callable[[], Path | None]
+) -> None:
+    """Machines that share a home: neither loads, nor writes over, what the other has."""
+    here = directory_of()
+    assert here is not None
+    assert here == directory_of()
+    monkeypatch.setattr(binding, "get_host_cpu_name", lambda: "other")
+    assert directory_of() != here
+
+
+def test_changed_source_has_another_directory(
+    monkeypatch: pytest.MonkeyPatch, directory_of: Callable[[], Path | None]
+) -> None:
+    """Numbers of other modules are part of machine code."""
+    here, read = directory_of(), Path.read_bytes
+    root = Path(axft_host.__file__).parent
+    for name in ("backends/lanes.py", "campaign/outcome.py"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_bytes", lambda path, name=name: read(path) + b" " * (path == root / name))
+            assert directory_of() != here, name
+    assert directory_of() == here
+
+
+def test_all_sources_of_machine_code_are_in_its_digest() -> None:
+    """Every module that has compiled functions, and every one of this package that such a module imports by name."""
+    root = Path(axft_host.__file__).parent
+    known = {root / "backends" / name for name in jit._SOURCES} | {root / name for name in jit._SOURCES_ELSEWHERE}
+    for path in root.rglob("*.py"):
+        text = path.read_text()
+        if re.search(r"^@(njit|inlined|intrinsic)$|^from axft_host.backends.jit import .*intrinsic", text, re.M):
+            assert path.with_suffix("") in known, path
+            for module in re.findall(r"^from axft_host\.([\w.]+) import", text, re.M):
+                assert root.joinpath(*module.split(".")) in known, f"{path} imports {module}"
+
+
+def test_directory_that_cannot_be_made_is_done_without(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, directory_of: Callable[[], Path | None]
+) -> None:
+    """A home that is read-only: here, a file is in its place."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
+    assert directory_of() is None
