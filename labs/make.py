@@ -31,6 +31,8 @@ def lab_files() -> list[Path]:
 def read_lab(path: Path, *, board: str | None = None) -> nbformat.NotebookNode:
     """Return a lab as a notebook, for a board if one is named."""
     notebook = jupytext.read(path)
+    # It says that this is a percent file; of a notebook that said so, JupyterLab with jupytext would open neither.
+    notebook.metadata.pop("jupytext", None)
     if board is not None:
         cell = next(cell for cell in notebook.cells if cell.cell_type == "code")
         cell.source, count = _BOARD.subn(f'BOARD = "{board}"', cell.source)

@@ -64,6 +64,14 @@ def test_notebook_is_small_and_holds_no_output(number: str, tmp_path: Path) -> N
     assert sum(cell.cell_type == "markdown" for cell in notebook.cells) > 5
 
 
+@pytest.mark.parametrize("options", [[], ["--solved"], ["--board", "rtl"]])
+def test_notebook_is_paired_with_no_other_file(number: str, options: list[str], tmp_path: Path) -> None:
+    """JupyterLab with jupytext refuses a notebook whose metadata list formats without that of notebooks."""
+    make.main(["--out", str(tmp_path), "--lab", number, *options])
+    (made,) = tmp_path.glob("*.ipynb")
+    assert "jupytext" not in nbformat.read(made, as_version=4).metadata
+
+
 def test_lab_does_not_tell_its_answers(number: str) -> None:
     """Blanks are blanks: every cell of a task holds three dots before its check."""
     notebook = make.read_lab(lab_path(number))
