@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from axft_host.labs.answers import array, function, number, statements, text
+from axft_host.labs.answers import Unanswered, array, function, is_open, number, several, statements, text
 
 
 @pytest.mark.parametrize(
@@ -88,6 +88,35 @@ def test_text_accepts_any_case_and_lists_the_words() -> None:
     assert "quotation" in (text(3, "masked", options=options) or "")
 
 
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (..., True),
+        (None, True),
+        ([..., ...], True),
+        ((..., None), True),
+        ({"a": ..., "b": [...]}, True),
+        ([..., 1], False),
+        ({"a": ..., "b": 0}, False),
+        ([], False),
+        ({}, False),
+        ("", False),
+        (0, False),
+        (np.zeros(2), False),
+    ],
+)
+def test_answer_is_open_if_all_of_it_is(answer: object, expected: bool) -> None:
+    """Zero, nothing in a list and no text are answers."""
+    assert is_open(answer) is expected
+
+
+def test_several_numbers_may_have_a_tolerance_each() -> None:
+    """In their order."""
+    assert several([1.4, 2.04], ("a", "b"), (1, 2), ([], []), tolerance=(0.5, 0.05)) is None
+    assert several([1.4, 2.4], ("a", "b"), (1, 2), ([], []), tolerance=(0.5, 0.05)) == "b: 2.4 is too large"
+    assert several([1, ...], ("a", "b"), (1, 2), ([], [])) == "b is not answered yet"
+
+
 def test_statements_point_to_one_letter_at_a_time() -> None:
     """The first that is wrong, and how many more are."""
     truths, hints = {"a": True, "b": False, "c": True}, {"a": "A?", "b": "B?", "c": "C?"}
@@ -110,11 +139,12 @@ def test_function_is_called_and_never_raises() -> None:
         product(a, b)
 
     assert function(product, cases) is None
-    assert (
-        function(nothing, cases)
-        == "nothing(2, 3) returned nothing: is there a `return` on every path, and no `...` left?"
-    )
+    assert function(nothing, cases) == "nothing(2, 3) returned nothing: is there a `return` on every path?"
     assert function(lambda a, b: a + b, cases, otherwise="Sum?") == "<lambda>(2, 3): 5 is too small. Sum?"
+    with pytest.raises(Unanswered, match=r"\(2, 3\) returned three dots"):
+        function(lambda a, b: ..., cases)
+    with pytest.raises(Unanswered):
+        function(lambda a, b: (..., ...), [((2, 3), [2, 3])])
     assert "raised ZeroDivisionError" in (function(lambda a, b: 1 // 0, cases) or "")
     assert "raised TypeError" in (function(lambda a: a, cases) or "")
     assert "without parentheses" in (function(6, cases) or "")

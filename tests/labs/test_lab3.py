@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,11 @@ RIGHT = {"A": "ignored bit", "B": "idle PE", "C in conv1": "zero activation", "C
         ("3.5", lambda golden, faulty, scale: "Masked", "one small sum that differs: masked is not right"),
         ("3.5", lambda golden, faulty: "masked", "raised TypeError"),
         ("3.5", "masked", "a function is asked for"),
+        ("3.1", [..., ...], "… 3.1 open: not answered yet; a list of two"),
+        ("3.1", [76, ...], "✗ 3.1 wrong: activations is not answered yet"),
+        ("3.2", dict.fromkeys(RIGHT, ...), "… 3.2 open: not answered yet"),
+        ("3.5", lambda golden, faulty, scale: ..., "… 3.5 open: not answered yet; equal sums: outcome(...) returned"),
+        ("3.6", {"shares": ..., "rate": ...}, "… 3.6 open: not answered yet"),
         ("3.7", "abce", "think again about b"),
         ("3.7", "acdef", "think again about d"),
         ("3.7", {"a", "z"}, "there is no statement 'z'"),
@@ -47,6 +54,54 @@ def test_a_verdict_by_classes_alone_is_told() -> None:
 
     said = run_lab("3").say("3.5", by_class)
     assert "the same class with half of its sum: tolerable is not right" in said
+
+
+def probabilities(sums: np.ndarray, scale: float) -> np.ndarray:
+    """Return the softmax of sums times a scale."""
+    powers = np.exp(scale * (sums - sums.max()))
+    return powers / powers.sum()
+
+
+def last_class(sums: np.ndarray) -> int:
+    """Return the class with the largest sum, the highest index on ties."""
+    return int(len(sums) - 1 - sums[::-1].argmax())
+
+
+@pytest.mark.parametrize(
+    ("near", "chosen", "said"),
+    [
+        (lambda after, before: after >= 0.95 * before, np.argmax, "✓ 3.5 right"),
+        (lambda after, before: after >= before - 0.05, np.argmax, "falling from 0.50 to 0.46: tolerable is not right"),
+        (lambda after, before: 0.95 <= after / before <= 1 / 0.95, np.argmax, "from 0.5 to 0.9: critical is not right"),
+        (lambda after, before: after >= 0.95 * before, last_class, "tolerable is not right"),
+    ],
+)
+def test_verdict_needs_the_ratio_one_sided_and_the_lowest_index(
+    near: Callable[[float, float], bool], chosen: Callable[[np.ndarray], int], said: str
+) -> None:
+    """Task 3.5: neither a difference, nor a ratio in both directions, nor the last class of a tie."""
+
+    def verdict(golden: np.ndarray, faulty: np.ndarray, scale: float) -> str:
+        if (golden == faulty).all():
+            return "masked"
+        after, before = (float(probabilities(sums, scale).max()) for sums in (faulty, golden))
+        return "tolerable" if chosen(golden) == chosen(faulty) and near(after, before) else "critical"
+
+    assert said in run_lab("3").say("3.5", verdict)
+
+
+def test_tie_without_the_fault_goes_to_the_lower_class() -> None:
+    """Task 3.5: a verdict that takes the higher one of a golden tie alone, and knows it in no other case."""
+
+    def verdict(golden: np.ndarray, faulty: np.ndarray, scale: float) -> str:
+        if (golden == faulty).all():
+            return "masked"
+        after, before = (float(probabilities(sums, scale).max()) for sums in (faulty, golden))
+        same = last_class(golden) == faulty.argmax()
+        return "tolerable" if same and after >= 0.95 * before else "critical"
+
+    said = run_lab("3").say("3.5", verdict)
+    assert "a tie without the fault, which the fault ends: tolerable is not right" in said
 
 
 def test_answers_about_the_notebooks_runs() -> None:

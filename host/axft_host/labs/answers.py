@@ -12,7 +12,18 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Hints", "array", "function", "number", "several", "statements", "text"]
+__all__ = [
+    "Hints",
+    "Unanswered",
+    "array",
+    "function",
+    "is_open",
+    "number",
+    "require_result",
+    "several",
+    "statements",
+    "text",
+]
 
 #: Beyond this many characters an answer is not repeated to who gave it.
 _LONG = 60
@@ -26,13 +37,37 @@ _NO_NUMBERS: tuple[tuple[type | tuple[type, ...], str], ...] = (
 Hints = Iterable[tuple[float, str]]
 
 
+class Unanswered(Exception):  # noqa: N818  # no error: the task is open
+    """Raised by a judge that finds a function still returning three dots; its message is for the student."""
+
+
 def _said(answer: object) -> str:
     said = repr(answer.item() if isinstance(answer, np.generic) else answer)
     return said if len(said) <= _LONG else said[: _LONG - 1] + "…"
 
 
-def _is_open(answer: object) -> bool:
+def is_open(answer: object) -> bool:
+    """Return whether nothing is answered yet: None, three dots, or a list, tuple or dict of nothing else."""
+    if isinstance(answer, Mapping):
+        answer = list(answer.values())
+    if isinstance(answer, list | tuple):
+        return bool(answer) and all(is_open(one) for one in answer)
     return answer is None or answer is ...
+
+
+def require_result(call: str, given: object) -> str | None:
+    """Return what is wrong with a student's function that gave nothing; None if it gave something.
+
+    Raises
+    ------
+    Unanswered
+        If it gave three dots, alone or several of them: the function is as the lab has it.
+    """
+    if given is None:
+        return f"{call} returned nothing: is there a `return` on every path?"
+    if is_open(given):
+        raise Unanswered(f"{call} returned three dots: an answer belongs there")
+    return None
 
 
 def _number(answer: object) -> float | str:
@@ -115,7 +150,7 @@ def several(
     expected: Sequence[float],
     hints: Sequence[Hints],
     *,
-    tolerance: float = 0.0,
+    tolerance: float | Sequence[float] = 0.0,
     otherwise: str = "",
 ) -> str | None:
     """Judge some numbers that are answered together; the first wrong one is spoken of, by its name.
@@ -129,15 +164,18 @@ def several(
     expected : sequence of float
     hints : sequence of iterable of (float, str)
         For each of them, as for `number`.
-    tolerance, otherwise
+    tolerance : float or sequence of float
+        As for `number`; one for all, or one for each.
+    otherwise : str
         As for `number`; for all.
     """
     if not isinstance(answer, list | tuple) or len(answer) != len(names):
         return f"{len(names)} numbers are asked for: {', '.join(names)}"
-    for name, one, right, known in zip(names, answer, expected, hints, strict=True):
-        if _is_open(one):
+    each = [tolerance] * len(names) if isinstance(tolerance, int | float) else tolerance
+    for name, one, right, known, allowed in zip(names, answer, expected, hints, each, strict=True):
+        if is_open(one):
             return f"{name} is not answered yet"
-        wrong = number(one, right, tolerance=tolerance, hints=known, otherwise=otherwise)
+        wrong = number(one, right, tolerance=allowed, hints=known, otherwise=otherwise)
         if wrong is not None:
             return f"{name}: {wrong}"
     return None
@@ -245,6 +283,11 @@ def function(
     tolerance : float
     otherwise : str
         Added to what is said of a wrong value.
+
+    Raises
+    ------
+    Unanswered
+        If it returns three dots.
     """
     if not callable(answer):
         return (
@@ -256,8 +299,8 @@ def function(
             given = answer(*arguments)
         except Exception as error:  # whatever the student's code raises
             return f"{call} raised {type(error).__name__}: {error}"
-        if _is_open(given):
-            return f"{call} returned nothing: is there a `return` on every path, and no `...` left?"
+        if (nothing := require_result(call, given)) is not None:
+            return nothing
         judge = number if np.ndim(expected) == 0 else array
         wrong = judge(given, expected, tolerance=tolerance)
         if wrong is not None:

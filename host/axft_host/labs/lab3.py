@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from axft_host.api.injection import FollowedFault
 from axft_host.api.results import Result
 from axft_host.campaign.outcome import Outcome, classify
 from axft_host.campaign.workload import WorkloadOptions, prepare_network
-from axft_host.labs.answers import array, number, several, statements, text
+from axft_host.labs.answers import array, is_open, number, require_result, several, statements, text
 from axft_host.labs.session import Lab
 from axft_host.labs.tasks import Tasks
 from axft_host.nn.inference import apply_host_op
@@ -72,7 +73,7 @@ def _masked_why(answer: Any, lab: Lab) -> str | None:
     assert ignored_bits(_network().config, Site.WEIGHT) > 2
     options = tuple(_REASONS.values())
     for name, reason in _REASONS.items():
-        if answer[name] is None or answer[name] is ...:
+        if is_open(answer[name]):
             return f"{name} is not answered yet"
         hints = dict.fromkeys(options, f"that is not it: {_WHY[name]}")
         wrong = text(answer[name], reason, options=options, hints=hints)
@@ -138,24 +139,34 @@ def _outcome(answer: Any, lab: Lab) -> str | None:
     scale = _network().score_scale
     top = round(8 / scale)
     golden = np.array([0, top, 0, -top, top // 3, 0, 0, 0, 0, 0])
-    changes = {
+    tied = np.where(np.arange(10) == 7, top, golden)
+
+    def sums(probability: float) -> NDArray[np.int64]:
+        """Return sums of which class 1 has this probability, and the other nine share the rest."""
+        return np.where(np.arange(10) == 1, round(math.log(9 * probability / (1 - probability)) / scale), 0)
+
+    changes: dict[str, NDArray[np.int64] | tuple[NDArray[np.int64], NDArray[np.int64]]] = {
         "equal sums": golden,
         "one small sum that differs": golden + np.eye(10, dtype=np.int64)[3],
         "another class": np.roll(golden, 1),
         "the same class with half of its sum": np.where(golden == top, top // 2, golden),
         "the same class with a larger sum": np.where(golden == top, 2 * top, golden),
-        "a tie of two classes": np.where(np.arange(10) == 7, top, golden),
+        "a tie of two classes": tied,
         "all sums raised alike": golden + top,
         "a tie with a class of lower index": np.where(np.arange(10) == 0, top, golden),
+        "a tie without the fault, which the fault ends": (tied, tied + (np.arange(10) == 7)),
+        "the same class, its probability falling from 0.50 to 0.46": (sums(0.50), sums(0.46)),
+        "the same class, its probability rising from 0.5 to 0.9": (sums(0.5), sums(0.9)),
     }
-    for name, faulty in changes.items():
-        code = int(classify(golden[None], faulty[None], score="softmax", score_scale=scale)[0])
+    for name, change in changes.items():
+        before, faulty = change if isinstance(change, tuple) else (golden, change)
+        code = int(classify(before[None], faulty[None], score="softmax", score_scale=scale)[0])
         try:
-            given = answer(golden.copy(), faulty.copy(), scale)
+            given = answer(before.copy(), faulty.copy(), scale)
         except Exception as error:  # whatever the student's code raises
             return f"{name}: outcome(...) raised {type(error).__name__}: {error}"
-        if given is None or given is ...:
-            return f"{name}: outcome(...) returned nothing: is there a `return` on every path, and no `...` left?"
+        if (nothing := require_result(f"{name}: outcome(...)", given)) is not None:
+            return nothing
         wrong = text(given, Outcome(code).name.lower(), options=("masked", "tolerable", "critical"))
         if wrong is not None:
             return f"{name}: {wrong}"
@@ -169,7 +180,7 @@ def _shares(answer: Any, lab: Lab, result: Result) -> str | None:
     rows = list(result.frame["outcomes"])
     shares = np.array([row.count("C") / len(row) for row in rows])
     for name, given in answer.items():
-        if given is None or given is ...:
+        if is_open(given):
             return f"critical_{name} is not answered yet"
     wrong = array(answer["shares"], shares)
     if wrong is not None:

@@ -16,6 +16,7 @@ import numpy as np
 from axft_host.backends.base import Backend
 from axft_host.backends.registry import Board, open_backend
 from axft_host.campaign.versions import own_version
+from axft_host.labs.answers import Unanswered, is_open
 from axft_host.labs.tasks import Task, labs, tasks_of
 from axft_host.labs.verdict import State, Verdict, notebook_shell, show
 from axft_spec.config import find_preset
@@ -102,10 +103,12 @@ class Lab:
         show(verdict)
 
     def _judge(self, task: Task, answer: Any, given: dict[str, Any]) -> Verdict:
-        if answer is None or answer is ...:
-            return Verdict(task.number, State.OPEN, f"not answered yet; {task.asks} is asked for")
         try:
+            if is_open(answer):
+                return Verdict(task.number, State.OPEN, f"not answered yet; {task.asks} is asked for")
             wrong = task.judge(answer, self, **given)
+        except Unanswered as unanswered:
+            return Verdict(task.number, State.OPEN, f"not answered yet; {unanswered}")
         except Exception as error:  # no answer may raise at a student
             wrong = f"this could not be read ({type(error).__name__}); {task.asks} is asked for"
         if wrong is None:
