@@ -236,7 +236,7 @@ lab.picture(
 #
 # **Task 4.4.** The design effect (a) of the critical shares and (b) of the masked shares of the whole population,
 # with `np.var` as it is. And (c): how many effective trials does a campaign of 60 faults x 40 images have, for the
-# critical rate? Do not round.
+# critical rate? Do not round (a) and (b).
 
 # %% tags=["task-4.4"]
 deff_critical = ...

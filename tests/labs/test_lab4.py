@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from support.labs import LabRun, run_lab
@@ -20,17 +21,33 @@ def unrounded(N: int, e: float, t: float, p: float = 0.5) -> float:
     return N / (1 + e**2 * (N - 1) / (t**2 * p * (1 - p)))
 
 
+def wilson(p: float, n: int, z: float) -> list[float]:
+    """Return the ends of Wilson's interval: the rates q for which (p - q)**2 = z**2 q (1 - q) / n."""
+    return sorted(np.roots([1 + z**2 / n, -(2 * p + z**2 / n), p**2]).real.tolist())
+
+
 @pytest.mark.parametrize(
     ("task", "answer", "said"),
     [
+        ("4.1", lambda N, e, t, p=0.5: ..., "… 4.1 open: not answered yet"),
         ("4.1", unrounded, "a whole one: round up"),
         ("4.1", lambda N, e, t, p=0.5: math.ceil(t**2 * p * (1 - p) / e**2), "too large"),
         ("4.1", lambda N, e, t: math.ceil(unrounded(N, e, t)), "raised TypeError"),
         ("4.2", [57, 1.0], "margin_met: that is the margin that is named"),
         ("4.2", [19, 2], "what does the formula ask for?"),
         ("4.2", [56.948, 0.02], "margin_met: in percent"),
-        ("4.3", lambda p, n, z=1.96: (p - z * (p * (1 - p) / n) ** 0.5, p + z * (p * (1 - p) / n) ** 0.5), "[0]"),
-        ("4.3", lambda p, n, z=1.96: (..., ...), "not all of this are numbers"),
+        ("4.2", [57, 1.96], "margin_met: that is the quantile t"),
+        ("4.2", [57, 2.05], "margin_met: 2.05 is too large"),
+        ("4.2", [57, 2], "✓ 4.2 right"),
+        ("4.2", [..., ...], "… 4.2 open: not answered yet"),
+        ("4.3", lambda p, n, z=1.96: (p - z * (p * (1 - p) / n) ** 0.5, p + z * (p * (1 - p) / n) ** 0.5), "p +- z"),
+        ("4.3", lambda p, n, z=1.96: wilson(p, n, z)[::-1], "the low end first"),
+        ("4.3", lambda p, n, z=1.96: wilson(p, n, 1.96), "Is z what the function was called with?"),
+        ("4.3", lambda p, n: wilson(p, n, 1.96), "raised TypeError"),
+        ("4.3", lambda p, n, z=1.96: wilson(p, n, z), "✓ 4.3 right"),
+        ("4.3", lambda p, n, z=1.96: [p, p], "[0]"),
+        ("4.3", lambda p, n, z=1.96: (..., ...), "… 4.3 open: not answered yet"),
+        ("4.3", lambda p, n, z=1.96: (0.0, ...), "not all of this are numbers"),
         ("4.3", lambda p, n, z=1.96: p, "shape must be (2,), not ()"),
         ("4.5", 367, "just not yet"),
         ("4.5", 299, "one-sided"),
@@ -51,6 +68,9 @@ def test_answers_about_the_census_and_the_looks(run: LabRun) -> None:
     effects = [names["deff_critical"], names["deff_masked"]]
     assert "deff_critical: the other way round" in run.say("4.4", [1 / effects[0], effects[1], 127], share=share)
     assert "how many pairs" in run.say("4.4", [*effects, 60 / effects[0]], share=share)
+    for trials in (names["effective_trials"], round(names["effective_trials"])):
+        assert "✓ 4.4 right" in run.say("4.4", [*effects, trials], share=share)
+    assert "effective_trials: 126 is too small" in run.say("4.4", [*effects, 126], share=share)
     given = {"sample": sample, "certain": certain}
     assert "that is the rate of the uncertain faults" in run.say("4.6", [sample.mean(), 0.625], **given)
     assert "narrower: that is the weight of the certain" in run.say("4.6", [0.625 * sample.mean(), 0.375], **given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -60,10 +61,11 @@ def _published(answer: Any, lab: Lab) -> str | None:
             (margin / 100, "in percent"),
             (100 * 2.576 * math.sqrt(0.25 / 2401), "that is at 99%"),
             (1.0, "that is the margin that is named; which one does 2,401 have?"),
+            (1.96, "that is the quantile t, and the margin e is asked for"),
             (100 * 1.96 * math.sqrt(0.25 / 2401 * (12544 - 2401) / 12543), "that is for N = 12,544; let N grow"),
         ],
     )
-    return several(answer, ("percent_needed", "margin_met"), (needed, margin), hints, tolerance=0.1)
+    return several(answer, ("percent_needed", "margin_met"), (needed, margin), hints, tolerance=(0.1, 0.03))
 
 
 @task("4.3", "a function of p, n and z that returns two numbers")
@@ -72,7 +74,32 @@ def _wilson(answer: Any, lab: Lab) -> str | None:
     for rate, count in ((0.5, 10), (0.1, 60), (0.0, 60), (0.02, 2400)):
         made = wilson_interval(rate, count, 0.95)
         cases.append(((rate, count), np.array([made.low, made.high])))
-    return function(answer, cases, tolerance=1e-5, otherwise="The denominator divides the middle, and the rest")
+    wrong = function(answer, cases, tolerance=1e-5, otherwise="The denominator divides the middle, and the rest")
+    if wrong is not None:
+        return _known_interval(answer) or wrong
+    made = wilson_interval(0.1, 60, 0.99, quantile=2.576)
+    other = [((0.1, 60, 2.576), np.array([made.low, made.high]))]
+    return function(answer, other, tolerance=1e-5, otherwise="Is z what the function was called with?")
+
+
+def _known_interval(answer: Any) -> str | None:
+    """Return a hint if a function that is not Wilson's interval is one that is often written instead."""
+    rate, count = 0.1, 60
+    right = wilson_interval(rate, count, 0.95)
+    half = 1.96 * math.sqrt(rate * (1 - rate) / count)
+    mistakes = {
+        "the low end first, then the high one": (right.high, right.low),
+        "that is p +- z standard errors; Wilson's interval has another middle, and a denominator": (
+            rate - half,
+            rate + half,
+        ),
+    }
+    for hint, ends in mistakes.items():
+        # It was called before, but with other numbers, and may raise for these.
+        with contextlib.suppress(Exception):
+            if function(answer, [((rate, count), np.array(ends))], tolerance=1e-5) is None:
+                return hint
+    return None
 
 
 def _design_effect(shares: Floats, images: int) -> float:
@@ -100,7 +127,8 @@ def _effects(answer: Any, lab: Lab, share: Mapping[str, Floats]) -> str | None:
         ("deff_critical", "deff_masked", "effective_trials"),
         (effects["critical"], effects["masked"], trials),
         (*hints, [(60 / effects["critical"], "pairs divided by deff; how many pairs are 60 faults x 40 images?")]),
-        tolerance=0.05,
+        # Trials are counted, so that a rounded number of them is right, too.
+        tolerance=(0.05, 0.05, 0.5),
     )
 
 
