@@ -221,15 +221,22 @@ class FollowedFault:
         rows = [{**asdict(one), "image": one.image + self.first_image, "ratio": one.ratio} for one in images]
         return pd.DataFrame(rows).set_index("image")
 
+    @property
+    def _summary(self) -> str:
+        found = self.image_table["outcome"].value_counts()
+        return f"{self.fault}: {', '.join(f'{count} {name}' for name, count in found.items())}"
+
+    def __repr__(self) -> str:
+        # The arrays of its members would fill pages.
+        return f"<FollowedFault {self._summary}>"
+
     def _repr_html_(self) -> str:
         layers = self.layer_table
         steps = [
             [f"{number} {row['name']}", *(f"{row[name]:,}" for name in _SHOWN)] for number, row in layers.iterrows()
         ]
-        found = self.image_table["outcome"].value_counts()
-        ends = ", ".join(f"{count} {name}" for name, count in found.items())
         heads = ["layer", *(name.replace("_", " ") for name in _SHOWN)]
-        return table_html(heads, steps, caption=f"{self.fault}: {ends}")
+        return table_html(heads, steps, caption=self._summary)
 
 
 _SHOWN = ("activated", "psums", "struck_psums", "differing_psums", "values", "differing_values", "differing_images")

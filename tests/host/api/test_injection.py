@@ -118,6 +118,7 @@ def test_followed_fault_ends_as_in_its_campaign(place: Path) -> None:
     assert alone.image_table["outcome"].tolist() == outcomes[7:8]
     assert np.array_equal(alone.layers[0].faulty[0], followed.layers[0].faulty[7])
     assert f"{fault}: 1 {outcomes[7]}" in alone._repr_html_()
+    assert repr(alone) == f"<FollowedFault {fault}: 1 {outcomes[7]}>"
 
 
 def test_values_of_a_followed_fault_are_those_that_its_counts_count(place: Path) -> None:
