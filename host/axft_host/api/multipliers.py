@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from axft_host.reports.catalogue import configuration_rows, multiplier_rows
 from axft_spec.config import PRESETS
+from axft_spec.errors import ConfigError
 from axft_spec.multipliers import PARTS, ErrorFigures, Multiplier, error_figures, find_multiplier, truth_table
 
 __all__ = ["MultiplierErrors", "configs", "multiplier", "multipliers"]
@@ -100,8 +101,25 @@ class MultiplierErrors:
         ----------
         a, b : int, ndarray of int64 or sequence of int
             Operands of `width` bits, broadcast against each other.
+
+        Raises
+        ------
+        ConfigError
+            If an operand has more bits.
         """
-        return np.asarray(self.multiplier.compute(np.asarray(a, np.int64), np.asarray(b, np.int64), self.width))
+        left, right = self._operand("a", a), self._operand("b", b)
+        return np.asarray(self.multiplier.compute(left, right, self.width))
+
+    def _operand(self, name: str, given: int | Int64 | Sequence[int]) -> Int64:
+        values = np.asarray(given)
+        low, high = -(1 << (self.width - 1)), (1 << (self.width - 1)) - 1
+        # Before they become 64 bits wide, which larger numbers do not survive.
+        wrong = values[(values < low) | (values > high)]
+        if wrong.size:
+            raise ConfigError(
+                f"{name} must be between {low} and {high} for operands of {self.width} bits, not {wrong[0]}"
+            )
+        return values.astype(np.int64)
 
 
 def multiplier(name: str, width: int = 8) -> MultiplierErrors:

@@ -123,6 +123,29 @@ def test_multiplier_of_8_bits_is_known_by_its_definition() -> None:
     assert part.mean_error == pytest.approx(error.mean())
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "width", "said"),
+    [
+        (999, 1, 8, "a must be between -128 and 127 for operands of 8 bits, not 999"),
+        (1, 128, 8, "b must be between -128 and 127 for operands of 8 bits, not 128"),
+        (1, [[0, 5], [-129, 300]], 8, "b must be between -128 and 127 for operands of 8 bits, not -129"),
+        (2**70, 1, 8, f"a must be between -128 and 127 for operands of 8 bits, not {2**70}"),
+        (128, 1, 9, None),
+        (-128, 127, 8, None),
+        ([], 3, 8, None),
+    ],
+)
+def test_multiplier_refuses_operands_that_are_too_wide(a: object, b: object, width: int, said: str | None) -> None:
+    """With the range that there is, and the first that is out of it; the ends of the range are in it."""
+    part = axft.multiplier("exact", width)
+    if said is None:
+        assert np.array_equal(part.compute(a, b), np.multiply(a, b))
+        return
+    with pytest.raises(ConfigError) as refused:
+        part.compute(a, b)
+    assert str(refused.value) == said
+
+
 def test_tables_are_those_of_the_command_line() -> None:
     """Row by row."""
     theirs = {row["name"]: row for row in json.loads(invoke("multipliers", "--width", "6", "--json").stdout)}
