@@ -36,7 +36,7 @@ def said(task: str, answer: object) -> str:
         ("5.7", "base", "compared with this one"),
         ("5.8", {"base"}, "is the printed difference between"),
         ("5.9", "abdf", "about a:"),
-        ("5.10", dict.fromkeys(METHODS, ...), "configuration is not stated"),
+        ("5.10", {**dict.fromkeys(METHODS, ...), list(METHODS)[-1]: 1}, "configuration is not stated"),
         ("5.10", {"config": "34P"}, "missing: array"),
     ],
 )
