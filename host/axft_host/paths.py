@@ -1,27 +1,11 @@
-"""Where files go that belong to a user rather than to a project, and whether there is room for a new one."""
+"""Where files go that belong to a user rather than to a project."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from axft_spec.errors import ConfigError, exists_message
-
-__all__ = ["check_new_file", "user_cache_dir", "user_data_dir"]
-
-
-def check_new_file(path: Path) -> None:
-    """Check, before any work, that a file or directory can be made: it does not exist, and its parent does.
-
-    Raises
-    ------
-    ConfigError
-        If not; the message says which.
-    """
-    if path.exists():
-        raise ConfigError(exists_message(path))
-    if not path.parent.is_dir():
-        raise ConfigError(f"output {path}: the directory {path.parent} does not exist; make it, or name another")
+__all__ = ["user_cache_dir", "user_data_dir"]
 
 
 def user_cache_dir() -> Path:

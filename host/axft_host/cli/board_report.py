@@ -10,7 +10,7 @@ from axft_host.cli.doctor import doctor_options
 from axft_host.cli.group import Command
 from axft_host.cli.options import INT, PATH, json_option
 from axft_host.cli.output import print_json
-from axft_host.paths import check_new_file
+from axft_spec.outputs import check_new_output
 
 __all__ = ["command"]
 
@@ -52,7 +52,7 @@ def command(
     )
     examination = open_examination(options)
     path = Path(report_name(examination)) if out is None else out
-    check_new_file(path)
+    check_new_output(path)
     click.echo(f"{path} will hold, without names of hosts, users and directories:", err=True)
     for name, text in CONTENTS.items():
         click.echo(f"  {name:<16} {text}", err=True)

@@ -10,7 +10,7 @@ import click
 from axft_host.cli.group import Command
 from axft_host.cli.options import PATH, arithmetic_options, config_option, json_option, workload_options_of
 from axft_host.cli.output import print_json, print_notes, print_tables
-from axft_host.paths import check_new_file
+from axft_spec.outputs import check_new_output
 
 __all__ = ["command"]
 
@@ -28,7 +28,7 @@ def command(out: Path, as_json: bool, **options: Any) -> None:
     """
     from axft_host.campaign.workload import prepare_network
 
-    check_new_file(out)
+    check_new_output(out)
     made = prepare_network(workload_options_of(options))
     network = made.network
     network.save(out)

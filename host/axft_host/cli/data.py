@@ -9,7 +9,7 @@ import click
 from axft_host.cli.group import Group
 from axft_host.cli.options import INT, PATH, json_option
 from axft_host.cli.output import print_json, print_notes, print_tables
-from axft_host.paths import check_new_file
+from axft_spec.outputs import check_new_output
 
 __all__ = ["command"]
 
@@ -69,7 +69,7 @@ def export(data: str | None, images: int | None, out: Path, as_json: bool) -> No
     """Write the data set DATA (mnist-5k if not given) to an .npz file that numpy alone reads, as on a board."""
     from axft_host.nn.datasets import export_npz, load_dataset
 
-    check_new_file(out)
+    check_new_output(out)
     dataset = load_dataset(data)
     if images is not None:
         dataset = dataset.take(images)

@@ -10,7 +10,7 @@ import click
 from axft_host.cli.group import Command
 from axft_host.cli.options import PATH, json_option
 from axft_host.cli.output import print_json
-from axft_host.paths import check_new_file
+from axft_spec.outputs import check_new_output
 
 __all__ = ["command"]
 
@@ -46,7 +46,7 @@ def command(result: Path, as_csv: bool, as_parquet: bool, out: Path | None, as_j
     if out is not None:
         if not (as_csv or as_parquet):
             raise ConfigError("--out needs --csv or --parquet; --json without --out prints to stdout")
-        check_new_file(out)
+        check_new_output(out)
         rows = write_parquet(result, out) if as_parquet else write_csv(result, out)
         if as_json:
             print_json({"store": str(store_path(result)), "file": str(out), "rows": rows})

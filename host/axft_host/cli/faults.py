@@ -17,7 +17,7 @@ from axft_host.cli.options import (
     workload_options_of,
 )
 from axft_host.cli.output import print_json
-from axft_host.paths import check_new_file
+from axft_spec.outputs import check_new_output
 
 __all__ = ["command"]
 
@@ -37,7 +37,7 @@ def command(out: Path, as_json: bool, **options: Any) -> None:
     from axft_spec.faultlist import write_fault_list
     from axft_spec.faults import FaultSpace
 
-    check_new_file(out)
+    check_new_output(out)
     drawn = draw_for(workload_options_of(options), fault_options_of(options))
     write_fault_list(out, drawn)
     assert isinstance(drawn.space, FaultSpace), "a draw has a space"

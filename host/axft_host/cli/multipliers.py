@@ -9,7 +9,7 @@ import click
 from axft_host.cli.group import Command
 from axft_host.cli.options import INT, PATH, json_option
 from axft_host.cli.output import print_json, print_tables
-from axft_host.paths import check_new_file
+from axft_spec.outputs import check_new_output
 
 __all__ = ["command"]
 
@@ -40,7 +40,7 @@ def command(name: str | None, width: int, table: Path | None, as_json: bool) -> 
     if table is not None and name is None:
         raise ConfigError(f"--table needs the NAME of one part; allowed: {', '.join(PARTS)}")
     if table is not None:
-        check_new_file(table)
+        check_new_output(table)
     rows = [(part, error_figures(part.multiplier, width)) for part in parts]
     digest = None
     if table is not None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from axft_host.paths import check_new_file
 from axft_host.reports.csv_files import write_csv_files
 from axft_host.reports.figures import check_matplotlib, write_png_files
 from axft_host.reports.html import write_page
 from axft_host.reports.profiles import Figures
 from axft_spec.errors import StoreError
+from axft_spec.outputs import check_new_output
 
 __all__ = ["check_targets", "write_files"]
 
@@ -25,7 +25,7 @@ def check_targets(html: Path | None, png: Path | None, csv: Path | None) -> None
     """
     for target in (png, csv, html):
         if target is not None:
-            check_new_file(target)
+            check_new_output(target)
     if png is not None:
         check_matplotlib()
 

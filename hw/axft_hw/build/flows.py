@@ -21,7 +21,7 @@ from axft_hw.build.open_flow.bitstream import Bitstream, to_bin
 from axft_hw.build.open_flow.flow import Routed, make_bitstream, place_and_route
 from axft_hw.build.open_flow.readback import Comparison
 from axft_hw.build.open_flow.tools import find_tools
-from axft_hw.build.output import check_new_directory, write_directory
+from axft_hw.build.output import write_directory
 from axft_hw.build.report import resources_report, tool_versions
 from axft_hw.build.synthesis import ZYNQ_NAME, module_cells, synthesise, zynq_rtlil
 from axft_hw.build.vivado.flow import build_by_vivado
@@ -29,6 +29,7 @@ from axft_hw.build.vivado.sources import DESIGN
 from axft_spec.errors import BackendError, ConfigError, unknown_name
 from axft_spec.hardware import HardwareConfig
 from axft_spec.manifest import FileRecord, Manifest
+from axft_spec.outputs import check_new_output
 from axft_spec.overlay import clock_divisors
 from axft_spec.regmap import VERSION, regmap_json
 from axft_spec.scanmap import ScanMap
@@ -142,9 +143,9 @@ def build(
     BackendError
         If a tool is missing or fails, or the design does not fit.
     """
-    check_new_directory(out_dir)
+    check_new_output(out_dir)
     if options.work is not None:
-        check_new_directory(options.work)
+        check_new_output(options.work)
     if options.flow == "vivado":
         contents, report, tools = build_by_vivado(
             hardware,

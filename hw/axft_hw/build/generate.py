@@ -14,13 +14,14 @@ from amaranth.hdl import ClockDomain, Module, Signal
 
 from axft_hw.axi.signature import port_map
 from axft_hw.build.hwh import hwh
-from axft_hw.build.output import check_new_directory, own_versions, write_directory
+from axft_hw.build.output import own_versions, write_directory
 from axft_hw.build.verilog import rtlil_to_verilog, to_rtlil
 from axft_hw.build.yosys import yosys_command
 from axft_hw.top import Top
 from axft_spec.errors import BackendError
 from axft_spec.hardware import HardwareConfig
 from axft_spec.manifest import FileRecord, Manifest
+from axft_spec.outputs import check_new_output
 from axft_spec.regmap import VERSION, regmap_json, regmap_markdown
 from axft_spec.scanmap import ScanMap
 
@@ -106,7 +107,7 @@ def generate(hardware: HardwareConfig, out_dir: Path, progress: Callable[[str], 
     BackendError
         If yosys fails.
     """
-    check_new_directory(out_dir)
+    check_new_output(out_dir)
     texts, tools = _netlists(hardware, progress)
     scan_map = ScanMap(hardware)
     texts |= {

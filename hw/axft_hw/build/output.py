@@ -11,21 +11,7 @@ from pathlib import Path
 from axft_spec.errors import ConfigError, exists_message
 from axft_spec.manifest import Manifest
 
-__all__ = ["check_new_directory", "own_versions", "write_directory"]
-
-
-def check_new_directory(path: Path) -> None:
-    """Check, before any work, that a directory can be made.
-
-    Raises
-    ------
-    ConfigError
-        If it exists, or its parent does not.
-    """
-    if path.exists() or path.is_symlink():
-        raise ConfigError(exists_message(path))
-    if not path.parent.is_dir():
-        raise ConfigError(f"output {path}: the directory {path.parent} does not exist; make it, or name another")
+__all__ = ["own_versions", "write_directory"]
 
 
 def write_directory(out_dir: Path, contents: Mapping[str, bytes], manifest: Manifest) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -239,3 +240,16 @@ def test_bad_input_is_told_and_changes_nothing(
     assert [fragment for fragment in fragments if fragment not in last] == [], last
     assert result.stdout == ""
     assert digests(prepared) == before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a file system in which nothing can be made")
+@pytest.mark.parametrize("line", ["build --flow estimate", "generate"])
+def test_output_that_cannot_be_made_is_refused_before_any_work(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The design is not even written down."""
+    flows, generate = pytest.importorskip("axft_hw.build.flows"), pytest.importorskip("axft_hw.build.generate")
+    monkeypatch.setattr(flows, "zynq_rtlil", None)
+    monkeypatch.setattr(generate, "Top", None)
+    result = invoke(*line.split(), "--config", "34P", "--physical", "2x2", "--out", "/proc/x")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: output /proc/x cannot be made in /proc: ")
+    assert len(result.stderr.splitlines()) == 1
