@@ -68,7 +68,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    r"""Build an accelerator for the PYNQ-Z2.
+    """Build an accelerator for the PYNQ-Z2.
 
     DIR gets the bitstream (axft.bit, and axft.bin for Linux's driver), axft.hwh for pynq, reports, the register map
     and the map of the scan chain, report.json (resources, timing, what was verified and what was not) and
@@ -84,7 +84,7 @@ def command(
       axft-hw build --config 34P --physical 28x28 --flow estimate --out build/estimate
       axft-hw build --config 34P --physical 8x8 --out build/34P-8x8
       axft-hw build --config 34P --physical 8x8 --flow vivado --out build/34P-8x8-vivado
-    """
+    """  # noqa: D301 -- click knows the character, not the escape
     from axft_spec.errors import BackendError
 
     name, hardware = hardware_of(config, physical, **options)

@@ -36,7 +36,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    r"""Generate the hardware of an accelerator: one block with one AXI3 slave, for any FPGA flow.
+    """Generate the hardware of an accelerator: one block with one AXI3 slave, for any FPGA flow.
 
     DIR gets axft_top.v (Verilog) and axft_top.il (RTLIL, for yosys), the register map and the map of the scan chain
     as JSON and Markdown, and manifest.json: configuration, hashes, digests, versions of the tools. The ports are
@@ -45,7 +45,7 @@ def command(
     \b
     Try:
       axft-hw generate --config 34P --physical 8x8 --out build/34P-8x8
-    """
+    """  # noqa: D301 -- click knows the character, not the escape
     from axft_spec.errors import BackendError
 
     name, hardware = hardware_of(config, physical, **options)

@@ -61,6 +61,12 @@ def test_every_command_has_help(path: tuple[str, ...]) -> None:
     assert "--debug" in text
 
 
+def test_no_help_shows_marks_of_its_layout() -> None:
+    """Click takes the character U+0008 before a paragraph as a mark; in a raw string it is two other characters."""
+    texts = {path: invoke(*path, "--help").stdout for path in [(), *commands()]}
+    assert [path for path, text in texts.items() if "\\b" in text or "\b" in text] == []
+
+
 @pytest.mark.parametrize("path", list(commands()), ids=" ".join)
 def test_every_option_has_help(path: tuple[str, ...]) -> None:
     """One sentence at least."""
