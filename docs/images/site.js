@@ -15,3 +15,10 @@ new MutationObserver(() => {
     element.setAttribute("aria-label", `Block of code ${blocks}`);
   });
 }).observe(document.documentElement, { childList: true, subtree: true });
+
+// From a file system there is no search: the theme takes its field away, and leaves the button on narrow screens.
+if (location.protocol === "file:") {
+  document.querySelectorAll(".md-header label[for='__search']").forEach((element) => {
+    element.style.display = "none";
+  });
+}
