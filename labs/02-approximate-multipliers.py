@@ -157,8 +157,8 @@ lab.picture(fig, "Sawtooth of the error over the weight for activation 100: neve
 
 # %% [markdown]
 # After a ReLU, activations are never negative. Then every one of these errors points the same way: down. (34P omits
-# bits of the activation as well. That error has the sign of the weight, and cancels over weights of both signs,
-# nearly; what is left of the mean is the weight's.)
+# bits of the activation as well. That error points up for negative weights and down for positive ones, and cancels
+# over weights of both signs, nearly; what is left of the mean comes from the bits of the weight.)
 #
 # **Task 2.4.** What is the *mean error with its sign* of 34P, if weights are uniform over all 8-bit values and
 # activations uniform over $0 \ldots 127$? (`part.operands` says which rows and columns of `part.errors` to take.)
@@ -366,8 +366,7 @@ for compensate in (False, True):
 #
 # **Task 2.9.** Which of these statements follow from what you have seen? Give their letters.
 #
-# * **a.** The published MAE of a part, for its own 12-bit operands, orders parts by the accuracy that networks have
-#   on them.
+# * **a.** The published MAE of a part, for its own 12-bit operands, says which accuracy this network has on it.
 # * **b.** Rounding weights to what a part keeps needs no change of hardware.
 # * **c.** A table with 9.8% accuracy for 2TE shows that six bits of a weight cannot be omitted in this network.
 # * **d.** By the fitted formula, no multiplier can bring this 8-bit array beyond 59.5% less energy than the 16-bit

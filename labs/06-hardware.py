@@ -87,8 +87,8 @@ device = devices.device_of(lab)
 # this clock cycle: nothing, flip, stuck at 0, stuck at 1.
 #
 # The flip-flops of all bits of all PEs form one long shift register, the **scan chain**. Its two ends are all that
-# has to reach the controller, whatever the size of the array. Chips are tested through such chains since the 1970s;
-# here one carries faults in.
+# has to reach the controller, whatever the size of the array. Chips have been tested through such chains since the
+# 1970s; here one carries faults in.
 
 # %%
 drawings.chain(device.hardware)
@@ -202,8 +202,7 @@ check("6.4", place_of_break, device=broken)
 # * **a.** If golden runs on a device give the right results, its scan chain is whole.
 # * **b.** If a pattern that was shifted in comes out again bit by bit, then it was in the chain.
 # * **c.** On the broken device above, a campaign that uses only positions before the break would be right.
-# * **d.** If a device counts activations of a fault, its gate has turned a bit of an operand of that PE into another
-#   one.
+# * **d.** If a device counts activations of a fault, then the bit was armed while valid operands went by.
 # * **e.** If a fault list gives no SDC on a device, something is wrong with its chain.
 
 # %% tags=["task-6.5"]
@@ -353,8 +352,9 @@ drawings.areas(counted, everything.pe_scan_bits / seen.hardware.pe_scan_bits)
 
 # %% [markdown]
 # The flip-flops were a prediction that could hardly fail. The look-up tables were an extrapolation from 5 bits to ten
-# times as many, and is off by as much as the figure shows: part of what the first bits cost does not grow with them.
-# A slope through two points is a model with nothing left to test it; a third point is the first test.
+# times as many, and it is off by as much as the figure shows: bits are not alike. Count `devices.pe_area("product")`:
+# a bit there costs more than twice what a weight's does. A slope through two points is a model with nothing left to
+# test it; a third point is the first test.
 #
 # **Task 6.10.** Price in another currency: for each of the three, what is the side $n$ of the largest array of $n
 # \times n$ PEs whose look-up tables take at most 85 % of the 53,200 (`LUTS`) of an XC7Z020? (Fuller devices tend not
@@ -366,14 +366,15 @@ largest_sides = ...  # three numbers: for none, weight, all
 check("6.10", largest_sides, counted=counted)
 
 # %% [markdown]
-# For whole designs, with bus, buffers and sequencer, see the tables of `docs/reference/area.md`; a PE by itself says
-# somewhat more than its share in an array, since copies have logic in common that is merged.
+# For whole designs, with bus, buffers and sequencer, see the tables of `docs/reference/area.md`, and there what
+# became of 28 x 28 PEs in a device: two small tables can share a place, which this count does not know, and all that is
+# beside the PEs needs places, too.
 #
 # ## 5. What may you conclude?
 #
 # **Task 6.11.** Which of these hold?
 #
-# * **a.** With the site `weight`, an array of the size that you computed fits into the device.
+# * **a.** That an array of some size passes the test of task 6.10 shows that a device with it can be built.
 # * **b.** A tile takes as many clock cycles on a device with fault sites as on one without.
 # * **c.** All six sites together take more look-up tables than the PE that they are put into.
 # * **d.** A bit that is stuck at this gate does what a defect in the multiplier of a manufactured chip would do.

@@ -50,7 +50,7 @@ share_in_products = share_of_bias(errors["floored"]["product"])
 share_in_sums = share_of_bias(errors["floored"]["sum of 400"])
 
 # %% [markdown]
-# 2.9: a fails for flooring and rounding alike, since the same part gives both accuracies; c confuses the part with
+# 2.9: a part has one MAE, and had two accuracies, by how its weights were made (a); c confuses the part with
 # how its weights were made; e: the standard error of an accuracy near 99% of 1,000 images is 0.3 points.
 
 # %% tags=["task-2.9"]

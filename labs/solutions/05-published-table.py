@@ -52,12 +52,15 @@ statements_that_hold = "bdf"
 # %% tags=["task-5.10"]
 methods = {
     "configuration": "34P",
+    "network": "lenet5",
     "array": "28x28",
     "lowering": "im2col",
     "rounding": "paper",
     "weight_is": "A",
     "site": "weight",
     "reach": "this PE and those below",
+    "kind": "stuck",
+    "duration": "permanent",
     "compared": "softmax",
     "unit": "fault",
     "faults": FAULTS,

@@ -33,8 +33,9 @@ place_of_break = site.row, site.col, site.bit
 # %% [markdown]
 # 6.5: a golden run does not use the chain (a), so that only shifting shows it (b). The broken flip-flop is stuck at
 # 1, and everything behind it is filled with ones: a campaign on positions before it would have all others armed too
-# (c). The counter compares the bit before the gate with the one behind it (d). A list of faults that are masked is no
-# sign of a broken chain: all bits may be ignored, idle, or stuck at what they are (e).
+# (c). Nothing is counted for a bit that is not armed (d); but a table of its own says whether an observed bit
+# differs, so that a count does not prove what leaves the gate. A list of faults that are masked is no sign of a
+# broken chain: all bits may be ignored, idle, or stuck at what they are (e).
 
 # %% tags=["task-6.5"]
 statements_that_hold = "bd"
@@ -66,11 +67,12 @@ predicted_luts = none.luts + every * (weight.luts - none.luts) / bits
 largest_sides = [int((0.85 * LUTS / area.luts) ** 0.5) for area in counted.values()]
 
 # %% [markdown]
-# 6.11: a count is not a placement, and bus, buffers and sequencer come on top (a). The gates add delay, but no
-# register: cycles stay (b). All sites take about 95 look-up tables, the PE without them 39 (c). A stuck gate output
-# is a model; what breaks inside a multiplier may show as many wrong bits, or depend on the operands before (d). A
-# weight in the buffer is used by all PEs of its column, whereas the fault reaches only those from its own row
-# downwards (e).
+# 6.11: a count is not a placement, and bus, buffers and sequencer come on top: that 28 x 28 PEs with the site
+# `weight` were routed is known from a run of place and route, in `docs/reference/area.md`, and not from the count
+# (a). The gates add delay, but no register: cycles stay (b). All sites take about three times as many look-up tables
+# as the PE without them (c). A stuck gate output is a model; what breaks inside a multiplier may show as many wrong
+# bits, or depend on the operands before (d). A weight in the buffer is used by all PEs of its column, whereas the
+# fault reaches only those from its own row downwards (e).
 
 # %% tags=["task-6.11"]
 statements_that_hold = "bc"

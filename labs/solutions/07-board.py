@@ -57,10 +57,10 @@ def is_outcome(failures):
 remedies = {name: what_helps(name) for name in AILMENTS}
 
 # %% [markdown]
-# 7.12: the netlist is the same, so that what agrees is logic (a); timing, the processor's bus, the tools that make
-# the bitstream, and the chip are not in a simulation (b). A hang is the lack of a result within the window (c). The
-# second run was the fault's: the first failure was bad luck, and is stored as a recovery (d). A processor that waits
-# for its bus runs nothing; only its own hardware watchdog, or switched power, can help (e).
+# 7.12: both sides would have to be wrong alike, or the mistake not be met (a); timing, the processor's bus, the tools
+# that make the bitstream, and the chip are not in a simulation (b). A hang is the lack of a result within the window
+# (c). The second run was the fault's: the first failure was bad luck, and is stored as a recovery (d). A processor
+# that waits for its bus runs nothing; only its own hardware watchdog, or switched power, can help (e).
 
 # %% tags=["task-7.12"]
 statements_that_hold = "ac"

@@ -27,6 +27,8 @@ def said(task: str, answer: object) -> str:
         ("5.2", 19, "in percent, and a fraction"),
         ("5.3", [7143, 9986], "larger space comes first"),
         ("5.3", [6946, 5440], "95 %"),
+        ("5.3", 9986, "shape"),
+        ("5.3", [9986, ...], "not all of this are numbers"),
         ("5.4", 0.02, "percent are asked for"),
         ("5.4", 1, "2,401 faults do not give it"),
         ("5.5", [0, 0, 0, 100 / 12, 200 / 12, 25, 50], "a weight has 8"),
@@ -51,7 +53,14 @@ def test_methods_must_be_those_of_the_result() -> None:
     """An entry that is another campaign's is named."""
     methods = dict(run_lab("5").namespace["methods"])
     assert said("5.10", methods) == "✓ 5.10 right"
-    for key, wrong in (("lowering", "toeplitz"), ("unit", "pair"), ("space", 12_543), ("reach", "this PE")):
+    for key, wrong in (
+        ("kind", "flip"),
+        ("duration", "transient"),
+        ("lowering", "toeplitz"),
+        ("unit", "pair"),
+        ("space", 12_543),
+        ("reach", "this PE"),
+    ):
         assert f"wrong: {key}: " in said("5.10", methods | {key: wrong})
 
 

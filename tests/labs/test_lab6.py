@@ -88,6 +88,15 @@ def test_predictions_with_a_known_mistake_are_told_which() -> None:
     assert "85 %" in said("6.10", [int((53_200 / area.luts) ** 0.5) for area in counted.values()])
 
 
+def test_bit_of_a_product_costs_more_than_twice_a_weights() -> None:
+    """The lab says so, where its line through two points fails."""
+    counted = run_lab("6").namespace["counted"]
+    product = devices.pe_area("product")
+    bits = {"weight": 5, "product": 10}
+    none = counted["none"].luts
+    assert (product.luts - none) / bits["product"] > 2 * (counted["weight"].luts - none) / bits["weight"]
+
+
 def test_position_of_the_break_is_found_by_the_self_test_too() -> None:
     """`works` and the device's own bisection agree."""
     from axft_host.device.self_test import locate_break

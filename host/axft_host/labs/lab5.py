@@ -27,12 +27,15 @@ CLASSES = ("masked", "tolerable", "critical")
 #: What somebody else needs to know to run a campaign again, and what is meant.
 METHODS: Mapping[str, str] = {
     "configuration": "its name, such as 8P",
+    "network": "the name of the network",
     "array": "rows x columns, such as 4x4",
     "lowering": "how a convolution became matrix products: im2col or toeplitz",
     "rounding": "who rounds the weights: multiplier or paper",
     "weight_is": "which operand of the multiplier the weight is: A or B",
     "site": "where the fault acts: weight, weight_operand, ...",
     "reach": "which PEs a fault acts on: this PE, or this PE and those below",
+    "kind": "what is done to a bit: stuck (at 0, and at 1) or flip",
+    "duration": "how long: permanent or transient",
     "compared": "which vector decides: softmax or raw",
     "unit": "what is drawn at random: fault, image or pair",
     "faults": "how many were drawn",
@@ -249,12 +252,15 @@ def _facts(result: Result) -> dict[str, object]:
     config = about.config
     return {
         "configuration": about.config_name,
+        "network": about.network_name,
         "array": f"{config['rows']}x{config['cols']}",
         "lowering": about.lowering,
         "rounding": about.rounding,
         "weight_is": "A" if config["operand_a"] == "weight" else "B",
         "site": about.site,
         "reach": "this PE and those below" if about.site == "weight" else "this PE",
+        "kind": about.kind,
+        "duration": "transient" if about.spec["transient"] else "permanent",
         "compared": about.score,
         "unit": "fault",
         "faults": about.faults,

@@ -133,7 +133,7 @@ def _(answer: Any, lab: Lab) -> str | None:
             "a": "in which of its steps does a golden run use the chain?",
             "b": "what would have to happen for a pattern to come out that never was in?",
             "c": "what is armed behind the broken position, in this chain, whatever is shifted in?",
-            "d": "what does the counter compare, and where?",
+            "d": "on which signals does it depend whether an observed bit is counted?",
             "e": "which faults, and which images, give the same result with and without the fault?",
         },
     )

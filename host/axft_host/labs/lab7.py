@@ -300,7 +300,7 @@ def _(answer: Any, lab: Lab) -> str | None:
         answer,
         {"a": True, "b": False, "c": True, "d": False, "e": False},
         {
-            "a": "is the netlist that was simulated the one that a board's bitstream is made from?",
+            "a": "would outcomes agree, fault by fault, if a fault of the list were translated wrongly?",
             "b": "which of the properties of a chip does a simulation of a netlist not have?",
             "c": "what is a hang, by its definition?",
             "d": "what would such a fault do each time it is run, on a device that is deterministic?",
