@@ -19,6 +19,7 @@ from axft_hw.build.open_flow.carry import fit_carry_chains
 from axft_hw.build.open_flow.database import Database
 from axft_hw.build.open_flow.frames import Frames, assemble, frames_text
 from axft_hw.build.open_flow.readback import Comparison, bits_of_bitread, compare
+from axft_hw.build.open_flow.stages import Stage
 from axft_hw.build.open_flow.tools import OpenFlowTools
 from axft_spec.errors import BackendError
 
@@ -43,12 +44,7 @@ place_array(ctx, {seed})
 # taken; and its limit of attempts for a cell wraps round to next to none above 46,340 cells (2**31 is 46,340 squared).
 _PLACER_OPTIONS = ("--placer-heap-no-ctrl-set", "--placer-heap-cell-placement-timeout", "0")
 
-# Lines of nextpnr that tell how far it is.
-_STAGES = re.compile(
-    r"Info: (Packing carries|Floorplan: .*|Running main analytical placer|HeAP Placer Time|Running simulated annealing|"
-    r"SA placement time|Running router2|Router2 time|Running router1|"
-    r"\s+at iteration #\d+(?=, type|: temp)|\s+iter=\d+ wires=\d+ overused=\d+)"
-)
+# Rounds may be short; beginnings are always told.
 _PROGRESS_SECONDS = 10.0
 
 _LUT_SITE = re.compile(r"^\S+\.[A-D]LUT\.INIT\[", re.MULTILINE)
@@ -193,7 +189,7 @@ def _read_routed(work: Path, positions: dict[str, int], effort: dict[str, float]
 def _run_nextpnr(command: list[str], work: Path, progress: Callable[[str], None]) -> dict[str, float]:
     """Run nextpnr and tell how far it is; return what it took."""
     start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    last, said, errors = "", time.monotonic(), []
+    last, said, errors = None, time.monotonic(), []
     try:
         process = subprocess.Popen(
             command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="latin-1"
@@ -205,10 +201,12 @@ def _run_nextpnr(command: list[str], work: Path, progress: Callable[[str], None]
         for line in process.stdout:
             if line.startswith("ERROR"):
                 errors.append(line.partition(":")[2].strip())
-            match = _STAGES.match(line)
-            if match is not None and match[1] != last and time.monotonic() - said > _PROGRESS_SECONDS:
-                last, said = match[1], time.monotonic()
-                progress(f"nextpnr: {last.strip()}")
+            stage = Stage.of_line(line)
+            if stage is None or stage == last:
+                continue
+            if stage.begins or time.monotonic() - said > _PROGRESS_SECONDS:
+                last, said = stage, time.monotonic()
+                progress(f"nextpnr: {stage.text}")
         code = process.wait()
     finally:
         # Ctrl-C ends the wait, and must end the program as well.

@@ -67,6 +67,7 @@ def build_by_vivado(
     if vivado_run is not None:
         # First: what cannot be taken needs no sources.
         results = read_results(vivado_run, hardware, clock_mhz)
+    progress("Verilog ...")
     sources = vivado_sources(hardware, clock_mhz)
     progress(f"Verilog: {time.monotonic() - start:.0f} s")
     program = find_vivado()

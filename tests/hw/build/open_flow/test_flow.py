@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,24 @@ def test_block_ram_that_nextpnr_gets_wrong_is_refused(port, width, tmp_path):
 def test_other_block_rams_go_to_nextpnr(cell, tmp_path):
     """Which is not there."""
     assert "/nowhere/nextpnr cannot be started" in refusal(cell, tmp_path)
+
+
+def test_steps_of_nextpnr_are_told_when_they_begin(tmp_path):
+    """By a stand-in that prints what 0.11 has printed, and then fails; rounds that follow at once are left out."""
+    program = tmp_path / "nextpnr"
+    program.write_text(
+        "#!/bin/sh\n"
+        "echo 'Info: Running main analytical placer.'\n"
+        "echo 'Info:     at iteration #1, type ALL: wirelen solved = 24172, spread = 69469, legal = 67545; time = 2s'\n"
+        "echo 'Info: Running router2...'\n"
+        "echo 'ERROR: too full'\n"
+        "exit 1\n"
+    )
+    program.chmod(0o755)
+    lines: list[str] = []
+    netlist = {"modules": {"top": {"cells": {}, "ports": {}}}}
+    with pytest.raises(BackendError, match="nextpnr failed: too full"):
+        place_and_route(
+            replace(TOOLS, nextpnr=program), netlist, "top", tmp_path, clock_mhz=50.0, seed=1, progress=lines.append
+        )
+    assert lines[1:] == ["nextpnr: placing", "nextpnr: routing"]
