@@ -23,17 +23,27 @@ _LARGE = 400
 _CROWDED = 0.85
 
 
+# Among the cells of a module, the sites of its look-up tables.
+_SITES = "$sites"
+
+
+# An estimate may be too high by this much.
+_CERTAIN = 0.95
+
+
 def _used(cells: Mapping[str, int]) -> dict[str, float]:
-    return {use.resource: use.used for use in Usage.of_area(Area.of_cells(cells))}
+    used = {use.resource: use.used for use in Usage.of_area(Area.of_cells(cells))}
+    # The tables themselves say little: of Baseline's 518 in a PE, 486 feed carry chains, two to a position.
+    return used | {"LUT": cells[_SITES]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scaling:
     """What a device takes of each resource, as a function of its array: an estimate from one small design.
 
-    What grows with rows or columns alone is taken as it is in the small one: for 34P with the site weight the look-up
-    tables come out 2 to 4 % below those of 8x8, 16x16 and 28x28. A table counts as one site; two small ones may share
-    one, but sites are also used to route through: 34P at 8x8 had 5,344 tables and took 5,658 sites.
+    What grows with rows or columns alone is taken as it is in the small one. Look-up tables are counted in the sites
+    that they take if they share them as far as they can, as is estimated in `axft_hw.build.open_flow.sites`; a placer
+    takes more where it has room: for 34P at 28x28 40,753 instead of 36,289.
 
     Members
     -------
@@ -56,13 +66,14 @@ class Scaling:
             If there is no yosys, or it fails.
         """
         small = replace(hardware, array=hardware.array.resized(_SMALL, _SMALL))
-        return cls.of_modules(module_cells(zynq_rtlil(small)), _SMALL**2)
+        return cls.of_modules(*module_cells(zynq_rtlil(small)), _SMALL**2)
 
     @classmethod
-    def of_modules(cls, modules: Mapping[str, Mapping[str, int]], elements: int) -> Scaling:
-        """Return that of a design with so many elements, from its modules' cells; see `module_cells`."""
-        whole = _used(whole_design(modules, ZYNQ_NAME))
-        hollow = {name: {} if "processing_element" in name else cells for name, cells in modules.items()}
+    def of_modules(cls, modules: Mapping[str, Mapping[str, int]], sites: Mapping[str, int], elements: int) -> Scaling:
+        """Return that of a design with so many elements, from its modules' cells and sites; see `module_cells`."""
+        counted = {name: {**cells, _SITES: sites.get(name, 0)} for name, cells in modules.items()}
+        whole = _used(whole_design(counted, ZYNQ_NAME))
+        hollow = {name: {} if "processing_element" in name else cells for name, cells in counted.items()}
         around = _used(whole_design(hollow, ZYNQ_NAME))
         return cls(around=around, element={name: (whole[name] - around[name]) / elements for name in whole})
 
@@ -98,6 +109,10 @@ def largest_array(scaling: Scaling, rows: int, cols: int, share: float = 1.0) ->
     return None
 
 
+def _in_words(resource: str) -> str:
+    return "LUT sites" if resource == "LUT" else resource
+
+
 def refusal(hardware: HardwareConfig, used: Mapping[str, float], scaling: Scaling, how: str) -> str:
     """Return the message for a design that does not fit: by how much, and what would.
 
@@ -112,10 +127,11 @@ def refusal(hardware: HardwareConfig, used: Mapping[str, float], scaling: Scalin
     """
     rows, cols = hardware.array.rows, hardware.array.cols
     too_much = "; ".join(
-        f"{how} {used[name]:,.0f} {name}, {by:,.0f} more than the {RESOURCES[name]:,} of {PART}"
+        f"{how} {used[name]:,.0f} {_in_words(name)}, {by:,.0f} more than the {RESOURCES[name]:,} of {PART}"
         for name, by in excess(used).items()
     )
-    best = largest_array(scaling, rows, cols)
+    # Room to place and route in, if there is an array that leaves any.
+    best = largest_array(scaling, rows, cols, _CROWDED) or largest_array(scaling, rows, cols)
     advice = (
         "no array of these sites would: leave out fault sites"
         if best is None
@@ -124,14 +140,21 @@ def refusal(hardware: HardwareConfig, used: Mapping[str, float], scaling: Scalin
     return f"the design does not fit: {rows}x{cols} {too_much}; {advice}"
 
 
-def crowded(hardware: HardwareConfig, area: Area) -> str:
-    """Return what to add to the message of a placer or router that has failed: how full the device is; or nothing."""
-    share = area.luts / RESOURCES["LUT"]
+def crowded(hardware: HardwareConfig, sites: int) -> str:
+    """Return what to add to the message of a placer or router that has failed: how full the device is; or nothing.
+
+    Parameters
+    ----------
+    hardware : HardwareConfig
+    sites : int
+        What its look-up tables take; see `packed_sites`.
+    """
+    share = sites / RESOURCES["LUT"]
     if share < _CROWDED:
         return ""
     best = largest_array(Scaling.of(hardware), hardware.array.rows, hardware.array.cols, _CROWDED)
     advice = "" if best is None else f"; about {best[0]}x{best[1]} would take {100 * _CROWDED:.0f} % (an estimate)"
-    return f"; the design has {area.luts:,} LUT, {100 * share:.0f} % of {PART}{advice}"
+    return f"; the design takes {sites:,} LUT sites, {100 * share:.0f} % of {PART}{advice}"
 
 
 def check_fits(hardware: HardwareConfig, progress: Callable[[str], None]) -> None:
@@ -145,9 +168,9 @@ def check_fits(hardware: HardwareConfig, progress: Callable[[str], None]) -> Non
     rows, cols = hardware.array.rows, hardware.array.cols
     if rows * cols < _LARGE:
         return
+    progress(f"estimate, by an array of {_SMALL}x{_SMALL} ...")
     scaling = Scaling.of(hardware)
     used = scaling.used(rows, cols)
-    progress(f"estimate: {used['LUT']:,.0f} LUT, {100 * used['LUT'] / RESOURCES['LUT']:.0f} %")
-    # Packing may save a third of the tables; of the rest there is no doubt.
-    if excess({name: number * (2 / 3 if name == "LUT" else 0.95) for name, number in used.items()}):
+    progress(f"estimate: {used['LUT']:,.0f} LUT sites, {100 * used['LUT'] / RESOURCES['LUT']:.0f} %")
+    if excess({name: _CERTAIN * number for name, number in used.items()}):
         raise BackendError(refusal(hardware, used, scaling, "would take"))

