@@ -94,7 +94,7 @@ def test_full_device_explains_a_router_that_fails(monkeypatch: pytest.MonkeyPatc
 
 
 def test_baseline_at_12x12_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A PE of 518 look-up tables in 295 sites (docs/reference/area.md): 144 of them and what is around fit, and 64x64 not.
+    """A PE of 518 look-up tables in 295 sites (docs/reference/area.md): 144 fit with what is around them.
 
     The cells are those of yosys 0.70 for a 4x4 array, what is around in one module.
     """
@@ -108,5 +108,5 @@ def test_baseline_at_12x12_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> No
     baseline = find_preset("Baseline").config
     scaling = Scaling.of(HardwareConfig(array=baseline))
     assert not excess(scaling.used(12, 12), 0.85)
-    with pytest.raises(BackendError, match="64x64 would take .*; about 12x12 would"):
+    with pytest.raises(BackendError, match=r"64x64 would take .*; about 12x12 would"):
         check_fits(HardwareConfig(array=baseline.resized(64, 64)), lambda line: None)
