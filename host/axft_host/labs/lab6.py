@@ -10,7 +10,7 @@ import numpy as np
 
 from axft_host.device.accelerator import Accelerator
 from axft_host.device.self_test import locate_break
-from axft_host.labs.answers import array, function, number, statements
+from axft_host.labs.answers import array, function, number, require_result, statements
 from axft_host.labs.session import Lab
 from axft_host.labs.tasks import Tasks
 from axft_spec.config import find_preset
@@ -103,6 +103,8 @@ def _(answer: Any, lab: Lab) -> str | None:
                 found = answer(works, length)
             except Exception as error:
                 return f"{what}: {type(error).__name__}: {error}"
+            if (nothing := require_result(f"{what}: the function", found)) is not None:
+                return nothing
             wrong = number(found, first)
             if wrong is not None:
                 whole = " (None of them is broken: then the length is asked for.)" if first == length else ""

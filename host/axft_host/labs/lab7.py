@@ -12,7 +12,7 @@ import numpy as np
 
 from axft_host.device.accelerator import Accelerator, DeviceHangError
 from axft_host.device.recovery import Failure, is_repeat
-from axft_host.labs.answers import number, statements
+from axft_host.labs.answers import number, require_result, statements
 from axft_host.labs.devices import PATIENTS, gemm_is_right, operands, simulated, simulation_of, told
 from axft_host.labs.session import Lab
 from axft_host.labs.tasks import Tasks
@@ -269,6 +269,8 @@ def _(answer: Any, lab: Lab) -> str | None:
             given = answer(list(seen))
         except Exception as error:
             return f"{call} raised {type(error).__name__}: {error}"
+        if (nothing := require_result(call, given)) is not None:
+            return nothing
         if not isinstance(given, bool | np.bool_):
             return f"{call} must be True or False, not {str(given)[:40]}"
         if bool(given) != expected:
