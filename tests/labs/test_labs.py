@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import io
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jupytext
@@ -80,6 +83,17 @@ def test_lab_does_not_tell_its_answers(number: str) -> None:
     for cell in cells:
         before, after = make._split(cell.source)
         assert "..." in before and "check(" in after, cell.source
+
+
+def test_task_without_an_answer_is_open(number: str) -> None:
+    """As the notebook has it, every task is open, and none is called wrong."""
+    run = run_lab(number)
+    lab = replace(run.lab, states={})
+    with contextlib.redirect_stdout(io.StringIO()):
+        for cell in make.read_lab(lab_path(number)).cells:
+            if make._task(cell) is not None:
+                exec(cell.source, run.namespace | {"lab": lab, "check": lab.check})
+    assert {task: state.value for task, state in lab.states.items()} == dict.fromkeys(tasks_of(number), "open")
 
 
 def names(source: str, context: type[ast.expr_context]) -> set[str]:

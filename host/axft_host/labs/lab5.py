@@ -11,7 +11,7 @@ import pandas as pd
 from axft_host.api.results import Result
 from axft_host.campaign.comparison import difference_interval
 from axft_host.campaign.statistics import sample_size
-from axft_host.labs.answers import array, number, statements, text
+from axft_host.labs.answers import Unanswered, array, is_open, number, statements, text
 from axft_host.labs.session import Lab
 from axft_host.labs.tasks import Tasks
 from axft_spec.config import PRESETS
@@ -237,6 +237,9 @@ def _(answer: Any, lab: Lab, result: Result) -> str | None:
         missing = sorted(set(METHODS) - set(answer)) if isinstance(answer, Mapping) else sorted(METHODS)
         said = f"missing: {', '.join(missing)}" if missing else "one of these is not among them"
         return f"a dictionary with the keys of METHODS is asked for; {said}"
+    if is_open([given for key, given in answer.items() if key != "configuration"]):
+        # The notebook states the configuration, as an example.
+        raise Unanswered("the configuration alone is stated")
     for key, value in _facts(result).items():
         given = answer[key]
         if given is None or given is ...:
