@@ -80,7 +80,7 @@ def test_serial_unit_replaces_the_whole_command() -> None:
 @pytest.mark.skipif(not GUIDE.exists(), reason="installed without its documentation")
 def test_commands_of_the_guide_are_those_that_there_are() -> None:
     """Every line that somebody is told to type."""
-    blocks = re.findall(r"(?s)```\n(.*?)```", GUIDE.read_text(encoding="utf-8"))
+    blocks = re.findall(r"(?s)```[a-z]*\n(.*?)```", GUIDE.read_text(encoding="utf-8"))
     lines = [line for block in blocks for line in re.sub(r"\\\n\s*", " ", block).splitlines()]
     parts = [part.strip() for line in lines for part in re.sub(r"^(PC\$|board#)|\s#\s.*", "", line).split("&&")]
     checked = [shlex.split(part) for part in parts if part.startswith("axft-hw ")]
