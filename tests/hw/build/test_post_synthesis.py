@@ -65,7 +65,7 @@ def test_mutants_of_the_netlist_are_detected() -> None:
     Not all of them: many bits stand for inputs that never occur, and some for such as are rare.
     """
     hardware = hardware_of("34P")
-    bench, healthy = mutants(hardware, array_circuit(hardware), seed=1, batches=5)
+    bench, healthy = mutants(hardware, array_circuit(hardware), seed=1, batches=16)
     assert healthy.differences == []
     detected = [mutant for mutant in bench.mutants if mutant.detected]
     print(f"{len(detected)} of {len(bench.mutants)} detected, {sum(m.used for m in bench.mutants)} used")
