@@ -21,6 +21,7 @@ from axft_host.backends.lanes import (
     finish_line16,
     list16,
     requantise8,
+    wrap8,
 )
 from axft_host.backends.lines import fill_plane, power, seen
 from axft_host.backends.replay import wrapped
@@ -47,15 +48,11 @@ def _each(t: Any, layer: Any, w: Any, before: Any, position: Any, lane: Any) -> 
 
 @inlined
 def _take(t: Any, layer: Any, w: Any, position: Any, lane: Any, combine: Any) -> None:
-    """Take 8 sums into hand, wrapped; or the larger ones, or add them."""
+    """Take 8 sums into hand; or the larger ones, or add them."""
     at = layer.sums + position * layer.lanes + lane
     if combine:
         copy(w.kept, 0, w.lanes, 0, 8)
     copy(w.lanes, 0, w.sums, at, 8)
-    if layer.wraps:
-        for j in range(8):
-            bias = np.int64(t.bias[layer.bias + lane + j])
-            w.lanes[j] = wrapped(w.lanes[j] - bias, t.setup[0].acc_bits) + bias
     if layer.before >= 0:
         _each(t, layer, w, True, position, lane)
     if combine:
@@ -120,10 +117,25 @@ def from_golden(layer: Any, golden: Any, w: Any, base: Any) -> None:
 
 
 @inlined
+def _wrap_sums(t: Any, layer: Any, w: Any) -> None:
+    """Wrap the sums that the windows in the box are made of."""
+    top, left = w.box[0] * layer.pool_stride_y - layer.pool_top, w.box[2] * layer.pool_stride_x - layer.pool_left
+    bottom = w.box[1] * layer.pool_stride_y - layer.pool_top + (layer.pool_y - 1) * layer.pool_dilation_y
+    right = w.box[3] * layer.pool_stride_x - layer.pool_left + (layer.pool_x - 1) * layer.pool_dilation_x
+    for y in range(max(0, top), min(layer.height - 1, bottom) + 1):
+        for x in range(max(0, left), min(layer.width - 1, right) + 1):
+            at = layer.sums + (y * layer.width + x) * layer.lanes
+            for lane in range(0, layer.lanes, 8):
+                wrap8(w.sums, at + lane, t.bias, layer.bias + lane, t.setup[0].acc_bits)
+
+
+@inlined
 def finish(  # noqa: PLR0912
     t: Any, layer: Any, golden: Any, w: Any, outputs: Any
 ) -> Any:
     """Redo what the host does inside the box of windows; list what changed. The image's outputs begin at `outputs`."""
+    if layer.wraps:
+        _wrap_sums(t, layer, w)
     # Numbers of the layer in variables: the compiler would read them again after everything that is written.
     rule = (layer.after_shift, layer.after_low, layer.after_high)
     mask = -(1 << t.setup[0].omit_activation)

@@ -30,6 +30,7 @@ __all__ = [
     "sum_taps_short32",
     "sum_taps_short128",
     "sum_taps_short128_masked",
+    "wrap8",
 ]
 
 
@@ -336,6 +337,24 @@ def _differing(context: Any, builder: Any, values: Any, other: Any, mask: Any) -
     kept = builder.and_(values, _factor(builder, mask, element, lanes))
     flags = builder.icmp_signed("!=", kept, _resized(builder, other.load(), element))
     return kept, builder.zext(builder.bitcast(flags, _word(lanes)), _word(64))
+
+
+@intrinsic
+def wrap8(typing: Any, target: Any, i: Any, bias: Any, j: Any, bits: Any) -> Any:
+    """Wrap 8 elements in place, without a bias each that is in them, to two's complement of so many bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        from llvmlite import ir
+
+        into = _Vector(context, builder, target, arguments[0], arguments[1], 8)
+        offset = _Vector(context, builder, bias, arguments[2], arguments[3], 8).load()
+        spare = builder.sub(ir.Constant(_word(64), into.element.width), arguments[4])
+        spare = _factor(builder, spare, into.element, 8)
+        values = builder.ashr(builder.shl(builder.sub(into.load(), offset), spare), spare)
+        into.store(builder.add(values, offset))
+        return context.get_dummy_value()
+
+    return _signature("void", target, i, bias, j, bits), generate
 
 
 @intrinsic

@@ -1,7 +1,7 @@
 """Faults that are replayed: compiled functions.
 
-The outputs of the PEs that a fault reaches are computed step by step; where nothing can wrap, only in the steps in
-which it acts. So can any fault be done; `lines` does the usual ones faster.
+The outputs of the PEs that a fault reaches are computed step by step, most of them only in the steps in which it acts.
+So can any fault be done; `lines` does the usual ones faster.
 """
 
 from __future__ import annotations
@@ -130,11 +130,13 @@ def _roles(faults: Any, fault: Any, row: Any, col: Any, rows: Any, cols: Any, k:
 def _replay_output(
     t: Any, layer: Any, faults: Any, fault: Any, gemm: Any, m: Any, n: Any, steps: Any, w: Any, x: Any, x0: Any
 ) -> Any:
-    """Return by how much one partial sum changes, and the activations on the way."""
+    """Return by how much one partial sum changes, modulo what it wraps at, and the activations on the way."""
     setup, kind = t.setup[0], faults.kind[fault]
     first, last, sites = steps
-    # Where nothing can wrap and no partial sum is forced, the other steps cancel.
-    if sites >> PSUM & 1 or (layer.products_wrap if sites >> PRODUCT & 1 else layer.wraps):
+    # The other steps cancel: exactly where nothing wraps, and modulo what sums wrap at where they do in the end only.
+    # A partial sum that is forced needs all of them, and so do products that could make one wrap of a layer whose sums
+    # otherwise do not.
+    if sites >> PSUM & 1 or (sites >> PRODUCT & 1 and layer.products_wrap and not layer.wraps):
         first, last = 0, layer.k
     psum, clean, activated = np.int64(0), np.int64(0), 0
     masks = w.masks

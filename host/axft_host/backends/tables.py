@@ -207,11 +207,11 @@ class _Builder:
             each = _names("before before_step before_shift before_low before_high")
             row.update({name.replace("before", "after"): row[name] for name in each})
             row.update({"before": -1})
-        names = _names("pool before wraps pool_y pool_x pool_stride_y pool_stride_x pool_top pool_left")
-        plain = [row[name] for name in names] == [1, -1, 0, 2, 2, 2, 2, 0, 0]
+        names = _names("pool before pool_y pool_x pool_stride_y pool_stride_x pool_top pool_left")
+        plain = [row[name] for name in names] == [1, -1, 2, 2, 2, 2, 0, 0]
         inside = 2 * size[0] <= shape.out_height and 2 * size[1] <= shape.out_width
         row["plain_pool"] = plain and inside and row["pool_dilation_y"] == row["pool_dilation_x"] == 1
-        row["quick"] = (row["plain_pool"] or not row["pool"]) and row["after"] >= 0 and not row["wraps"]
+        row["quick"] = (row["plain_pool"] or not row["pool"]) and row["after"] >= 0
         row.update({"outputs": self.sizes[2], "out_height": size[0], "out_width": size[1]})
         self.sizes[2] += size[0] * size[1] * row["lanes"]
 
@@ -233,8 +233,8 @@ class _Builder:
         self.factors.append(factors.ravel())
 
     def _line(self, row: dict[str, int]) -> None:
-        """Lay out what weight lines need: of im2col, with windows side by side and one factor for each channel."""
-        if row["toeplitz"] or row["m"] == 1 or not row["quick"] or row["after_step"]:
+        """Lay out what weight lines need: im2col, windows side by side, a factor per channel, sums without wrap."""
+        if row["toeplitz"] or row["m"] == 1 or not row["quick"] or row["after_step"] or row["wraps"]:
             return
         if row["stride_y"] != 1 or row["stride_x"] != 1:
             return
