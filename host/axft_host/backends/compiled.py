@@ -46,7 +46,7 @@ class CompiledEngine:
         self._scratch: Scratch = make_scratch(self._tables, BLOCK)
         self.runs = GoldenRuns(self._tables, len(workload.images), share=share, name=shared)
         self._final: Int64 | None = None
-        with announced(f"{self._tables.bias.dtype}-sums"):
+        with announced(f"{self._tables.bias.dtype} sums"):
             self._compile()
 
     def _compile(self) -> None:

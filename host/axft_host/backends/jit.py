@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -87,17 +87,27 @@ def _directory() -> Path | None:
 
 @contextmanager
 def announced(what: str) -> Iterator[None]:
-    """Say that something is being compiled, if it is the first time that machine code of it will be kept."""
-    directory = _directory()
-    mark = None if directory is None else directory / f"{what}.compiled"
-    if mark is not None and mark.exists():
+    """Say that something is being compiled as soon as that begins: not where all machine code of it can be loaded."""
+    try:
+        from numba.core.event import Listener, install_listener
+    except ImportError:
         yield
         return
-    _logger.warning("compiling the engine for %s on this machine, once: this takes about a minute", what)
-    yield
-    if mark is not None:
-        with suppress(OSError):
-            mark.touch()
+    kept = "kept for the next time" if _directory() is not None else "not kept: its directory cannot be written"
+
+    class Once(Listener):
+        said = False
+
+        def on_start(self, event: Any) -> None:
+            if not self.said:
+                self.said = True
+                _logger.warning("compiling the engine for %s, about a minute; its machine code is %s", what, kept)
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    with install_listener("numba:compile", Once()):
+        yield
 
 
 def njit(function: Function) -> Function:

@@ -1,7 +1,8 @@
-"""Which numba is used, and what machine code is kept under."""
+"""Which numba is used, what machine code is kept under, and what is said while it is made."""
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -76,3 +77,27 @@ def test_directory_that_cannot_be_made_is_done_without(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
     assert directory_of() is None
+
+
+def _double(value: int) -> int:
+    return 2 * value
+
+
+def test_compiling_is_said_whenever_it_happens(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For the first call alone, however often the function is called, and not where machine code was kept."""
+    said = []
+    for directory in ("here", "here", "there", None):
+        place = None if directory is None else tmp_path / directory
+        monkeypatch.setattr(jit, "_directory", lambda place=place: place)
+        function = jit.njit(_double)
+        for call in (1, 2):
+            caplog.clear()
+            with caplog.at_level(logging.WARNING), jit.announced("a test"):
+                assert function(call) == 2 * call
+            said.append(caplog.text.count("compiling the engine for a test"))
+    assert said == [1, 0, 0, 0, 1, 0, 1, 0]
+    with caplog.at_level(logging.WARNING), jit.announced("a test"):
+        jit.njit(_double)(3)
+    assert "not kept: its directory cannot be written" in caplog.text
