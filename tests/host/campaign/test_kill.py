@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import sys
 from pathlib import Path
@@ -50,6 +51,7 @@ def test_second_runner_is_refused_while_the_first_one_lives(place: Path) -> None
     first = start(place, f"{INJECT} --faults 42000 --workers 1 --out mine")
     try:
         wait_for_rows(first, place / "mine", 1)
+        first.send_signal(signal.SIGSTOP)  # so that it cannot end before the others have asked
         second = start(place, "campaign resume mine --workers 1")
         assert second.wait(timeout=60) == 2
         said = (place / "log.txt").read_text(encoding="utf-8")
