@@ -6,9 +6,11 @@ run, classification and the rows of the store, of the workers and of the process
 and loading are not timed. Transients: flips of one weight bit in one cycle, uniform over the steps in which PEs work,
 each on one image. Every figure is the median of several rounds, by the clock and, as others may use the machine, by the
 processor time of all processes divided by the number of workers. `--end-to-end` runs `campaign run`'s way, from options
-to a finished store, and `--scaling` shows what images, array, workers and batches change.
+to a finished store, and `--scaling` shows what images (1%, 10% and 50% of those given), array, workers and
+the length of the list change, what the golden run keeps of each layer, and where the time goes.
 
     python benchmarks/fast_campaigns.py --images 10000
+    python benchmarks/fast_campaigns.py --images 10000 --scaling
 """
 
 from __future__ import annotations
@@ -20,22 +22,27 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"  # read when numpy is imported
 
 import numpy as np  # noqa: E402
 
+from axft_host.backends import compiled  # noqa: E402
 from axft_host.backends.base import Workload  # noqa: E402
 from axft_host.backends.certain import CertainMasking  # noqa: E402
 from axft_host.backends.compiled import CompiledEngine  # noqa: E402
 from axft_host.backends.emulator import Emulator  # noqa: E402
 from axft_host.backends.faulty import REPLAY, Faults  # noqa: E402
 from axft_host.backends.registry import Board  # noqa: E402
-from axft_host.campaign.batch import Job, make_batches  # noqa: E402
+from axft_host.backends.tables import build_tables  # noqa: E402
+from axft_host.campaign import judge  # noqa: E402
+from axft_host.campaign.batch import BatchRunner, Job, make_batches  # noqa: E402
 from axft_host.campaign.plan import CampaignOptions, FaultOptions, plan_campaign  # noqa: E402
 from axft_host.campaign.runner import run_campaign  # noqa: E402
 from axft_host.campaign.store import ResultStore  # noqa: E402
@@ -77,12 +84,12 @@ def make_workload(config: str, lowering: str, images: int, array: int = 28, data
 
 
 def cpu_seconds(process: int) -> float:
-    """Return the processor time of a process until now; 0 where there is no /proc."""
+    """Return the processor time of the threads of a process until now; 0 where Linux does not say."""
     try:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        threads = list(Path(f"/proc/{process}/task").glob("*/schedstat"))
+        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
     except OSError:
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def private_bytes(process: int) -> int:
@@ -124,8 +131,8 @@ def campaign(workload: Workload, faults: Sequence[Fault], workers: int, rounds: 
         with Interruption(lambda: None) as stop:
             for number in range(rounds + 1):
                 before, start = used(), time.perf_counter()
-                # First, a few to load what is compiled.
-                chosen: list[Any] = [batches[0][:1]] * (2 * workers) if number == 0 else list(batches)
+                # First, a few to load what is compiled: for one fault alone that would be other functions.
+                chosen: list[Any] = [batches[0][:2]] * (2 * workers) if number == 0 else list(batches)
                 rows = [row.to_sql() for done in pool.run(chosen, stop, lambda pairs: None) for row in done]
                 assert len(rows) == sum(map(len, chosen))
                 if number:
@@ -181,28 +188,119 @@ def end_to_end(
 
 
 def scaling(options: argparse.Namespace, data: Dataset) -> list[dict[str, Any]]:
-    """Measure 8P under im2col with other numbers of images, workers and faults, and other arrays."""
-    usual = {"images": 1000, "array": 28, "workers": options.workers, "faults": 256}
-    rows = []
+    """Measure 8P under im2col with other images, workers, faults and arrays; then what is kept, and where time goes."""
+    few, most = max(2, options.images // 100), max(2, options.images // 2)
+    usual = {
+        "images": max(2, options.images // 10),
+        "array": 28,
+        "workers": options.workers,
+        "faults": options.faults,
+    }
+    rows: list[dict[str, Any]] = []
     for name, values in (
-        ("images", (100, 1000, 5000)),
+        ("images", (few, usual["images"], most)),
         ("array", (8, 16, 28, 64)),
         ("workers", range(1, options.workers + 1)),
-        ("faults", (64, 256, 1024)),
+        ("faults", (max(1, options.faults // 4), options.faults, 4 * options.faults)),
     ):
         for value in values:
             case = {**usual, name: value}
-            workload = make_workload("8P", "im2col", case["images"], case["array"], data)
-            faults = draw_faults(FaultSpace(config=workload.config), case["faults"], 1)
-            row: dict[str, Any] = {**case, **campaign(workload, faults, case["workers"], min(options.rounds, 3))}
-            rows.append(row)
+            row = next((dict(other) for other in rows if case.items() <= other.items()), None)
+            if row is None:
+                workload = make_workload("8P", "im2col", case["images"], case["array"], data)
+                faults = draw_faults(FaultSpace(config=workload.config), case["faults"], 1)
+                row = {**case, **campaign(workload, faults, case["workers"], min(options.rounds, 3))}
+            rows.append({**row, "changed": name})
             print(
                 f"{name} {value}: {row['all']:9,.0f} pairs/s of all, {row['open']:9,.0f} of the open faults (by the "
                 f"clock {row['all_clock']:,.0f}, {row['open_clock']:,.0f}); golden runs "
                 f"{row['golden_bytes'] / 1e6:.0f} MB, {row['private_bytes'] / 1e6:.0f} MB of a worker's own",
                 flush=True,
             )
+    workload = make_workload("8P", "im2col", usual["images"], data=data)
+    rows.extend(layer_memory(workload))
+    rows.append(profile(workload, draw_faults(FaultSpace(config=workload.config), options.faults, 1)))
     return rows
+
+
+def layer_memory(workload: Workload) -> list[dict[str, Any]]:
+    """Return what the golden run of one image keeps of each layer, in bytes: operands, sums and outputs."""
+    tables, rows = build_tables(workload), []
+    for number, layer in enumerate(tables.layers):
+        positions, outputs = layer["height"] * layer["width"], layer["out_height"] * layer["out_width"]
+        last = number + 1 == len(tables.layers)
+        row = {
+            "layer": number,
+            "operands": int(layer["inputs"] * layer["plane"] * 2),
+            "sums": int(positions * layer["lanes"] * tables.bias.dtype.itemsize),
+            "outputs": 0 if last else int(outputs * layer["lanes"] * 2),
+        }
+        print(
+            f"layer {number}: {row['operands']:,} bytes of operands, {row['sums']:,} of sums, {row['outputs']:,} of "
+            f"outputs for each image",
+            flush=True,
+        )
+        rows.append(row)
+    return rows
+
+
+def profile(workload: Workload, faults: Sequence[Fault]) -> dict[str, Any]:
+    """Return where the processor time of open faults goes, in one process: compiled functions, and the Python around.
+
+    And microseconds of a pair, by the number of layers that have outputs in the faulty PE's column: a fault's cost is
+    what it changes in the layers behind.
+    """
+    emulator = Emulator(engine="compiled")
+    accumulators = emulator.evaluate(workload, [None])[0].accumulators
+    labels = np.zeros(len(accumulators), dtype=np.int64)
+    job = Job(board=Board(name="emu"), workload=workload, labels=labels, golden=accumulators, score="softmax")
+    runner = BatchRunner(job, emulator)
+    certain = CertainMasking(workload).of(faults)
+    listed = [(index, fault) for index, fault in enumerate(faults) if not certain[index]]
+    runner.run(listed[:2])  # loads what is compiled
+    spent = dict.fromkeys(("faults", "line sums", "outcomes"), 0.0)
+
+    def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            start = time.process_time()
+            result = function(*arguments)
+            spent[name] += time.process_time() - start
+            return result
+
+        return call
+
+    with ExitStack() as stack:
+        for name, module, function in (
+            ("faults", compiled, "run_pairs"),
+            ("line sums", compiled, "line_sums"),
+            ("outcomes", judge, "_judge"),
+        ):
+            stack.enter_context(patch.object(module, function, timed(name, getattr(module, function))))
+        start = time.process_time()
+        runner.run(listed)
+        whole = time.process_time() - start
+    shares = {name: seconds / whole for name, seconds in spent.items()}
+    shares["Python"] = 1 - sum(shares.values())
+    widths = [layer.shape.n for layer in workload.schedule.layers]
+    reached: dict[int, list[tuple[int, Fault]]] = {}
+    for index, fault in listed:
+        bit = fault.sites[0]
+        reached.setdefault(sum(bit.col < width for width in widths), []).append((index, fault))
+    each = {}
+    for layers, some in sorted(reached.items()):
+        start = time.process_time()
+        runner.run(some)
+        each[layers] = (len(some), (time.process_time() - start) / len(some) / len(labels) * 1e6)
+    print(
+        "open faults of one process: "
+        + ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
+        + "; "
+        + ", ".join(
+            f"{us:.2f} us/pair of {count} where {layers} layers use the column" for layers, (count, us) in each.items()
+        ),
+        flush=True,
+    )
+    return {"profile": shares, "us_by_layers_of_the_column": each}
 
 
 def active_flips(workload: Workload, count: int, rng: np.random.Generator) -> Faults:
