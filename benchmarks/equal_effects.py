@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--lowerings", default="im2col,toeplitz")
     options = parser.parse_args()
     _, data = find_images(options.data)
-    emulator = Emulator()
+    emulator = Emulator(engine="compiled")
     for lowering in options.lowerings.split(","):
         for config in options.configs.split(","):
             workload = make_workload(config, lowering, options.images, data=data)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -30,6 +32,9 @@ _FIRST_NUMBA, _END_NUMBA = (0, 68), (0, 70)
 #: Modules with compiled functions, and with what these are made of: names and numbers, which are part of the code.
 _SOURCES = ("jit", "lanes", "faulty", "lines", "replay", "finish", "propagate", "state", "tables")
 _SOURCES_ELSEWHERE = ("campaign/judge", "campaign/outcome")
+
+#: Seconds after which machine code that no process has asked for is removed: of sources or processors that are gone.
+_UNUSED_S = 90 * 86400.0
 
 
 def available() -> bool:
@@ -80,9 +85,18 @@ def _directory() -> Path | None:
         base = Path(os.environ.get("NUMBA_CACHE_DIR") or user_cache_dir() / "machine-code")
         directory = base / digest.hexdigest()[:16]
         directory.mkdir(parents=True, exist_ok=True)
+        os.utime(directory)
+        _remove_unused(base)
     except (OSError, RuntimeError):
         return None
     return directory if os.access(directory, os.W_OK) else None
+
+
+def _remove_unused(base: Path) -> None:
+    """Remove what `_directory` has made and not returned for long."""
+    for other in base.glob("[0-9a-f]" * 16):
+        if other.is_dir() and time.time() - other.stat().st_mtime > _UNUSED_S:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +58,22 @@ def test_changed_source_has_another_directory(
             patch.setattr(Path, "read_bytes", lambda path, name=name: read(path) + b" " * (path == root / name))
             assert directory_of() != here, name
     assert directory_of() == here
+
+
+def test_machine_code_that_nothing_uses_any_more_is_removed(
+    tmp_path: Path, directory_of: Callable[[], Path | None]
+) -> None:
+    """After three months; what is in use, and what others keep beside it, stays."""
+    here = directory_of()
+    assert here is not None
+    old, recent, others = tmp_path / ("0" * 16), tmp_path / ("1" * 16), tmp_path / "others"
+    for directory, days in ((old, 91), (recent, 89), (others, 91), (here, 91)):
+        directory.mkdir(exist_ok=True)
+        (directory / "code").write_text("")
+        then = time.time() - days * 86400
+        os.utime(directory, (then, then))
+    assert directory_of() == here
+    assert sorted(path.parent for path in tmp_path.glob("*/code")) == sorted([recent, others, here])
 
 
 def test_all_sources_of_machine_code_are_in_its_digest() -> None:
