@@ -48,6 +48,6 @@ def test_notebook_of_the_guide_runs_on_the_virtual_board(place: Path) -> None:
     with virtual_board(("34P",), (8, 8)):
         found = find_bitstream(find_preset("34P").config.resized(8, 8), None, ()).path
         (place / "bitstreams").mkdir()
-        (place / "bitstreams" / "34P-8x8").symlink_to(found.parent)
-        code = block.text.replace("axft_34P.bit", found.name)
+        (place / "bitstreams" / "34P-28x28").symlink_to(found.parent)
+        code = block.text.replace("axft.bit", found.name)
         exec(compile(code, str(block), "exec"), {"__name__": "__page__"})
