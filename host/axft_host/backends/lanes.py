@@ -14,10 +14,14 @@ from axft_host.backends.jit import intrinsic
 __all__ = [
     "add_bits8",
     "add_bits16",
+    "add_bytes8",
+    "add_bytes16",
     "add_pairs16",
     "add_pairs32",
     "add_scaled8",
     "add_scaled16",
+    "add_scaled_bytes8",
+    "add_scaled_bytes16",
     "copy",
     "differs8",
     "finish8",
@@ -187,12 +191,79 @@ def _add_bits(lanes: int) -> Any:
     return intrinsic(add_bits)
 
 
+def _multiply_bytes(context: Any, builder: Any, flags: Any, terms: Any) -> Any:
+    """Return, of four numbers in the bytes of `terms`, the sum of those beside which a byte of `flags` is 1, not 0."""
+    from llvmlite import ir
+
+    lanes, word = flags.type.count, _word(32)
+    terms = _splat(builder, builder.trunc(terms, word), lanes)
+    if lanes == 16 and _has(context, "avx512bw"):
+        bytes_, halves = ir.VectorType(_word(8), 64), ir.VectorType(_word(16), 32)
+        kind = ir.FunctionType(halves, [bytes_, bytes_])
+        multiply = builder.module.declare_intrinsic("llvm.x86.avx512.pmaddubs.w.512", (), kind)
+        pairs = builder.call(multiply, [builder.bitcast(flags, bytes_), builder.bitcast(terms, bytes_)])
+        kind = ir.FunctionType(flags.type, [halves, halves])
+        multiply = builder.module.declare_intrinsic("llvm.x86.avx512.pmaddw.d.512", (), kind)
+        return builder.call(multiply, [pairs, _constant(_word(16), [1] * 32)])
+    zero = ir.Constant(flags.type, None)
+    total = zero
+    for bit in range(0, 32, 8):
+        term = builder.shl(terms, _constant(word, [24 - bit] * lanes))
+        term = builder.ashr(term, _constant(word, [24] * lanes))
+        has = builder.icmp_signed("!=", builder.and_(flags, _constant(word, [1 << bit] * lanes)), zero)
+        total = builder.add(total, builder.select(has, term, zero))
+    return total
+
+
+def _add_bytes(lanes: int) -> Any:
+    def add_bytes(typing: Any, target: Any, i: Any, source: Any, places: Any, terms: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            into = _Vector(context, builder, target, arguments[0], arguments[1], lanes)
+            total = into.load()
+            for index in range(len(places)):
+                place = builder.extract_value(arguments[3], index)
+                flags = _Vector(context, builder, source, arguments[2], place, lanes).load()
+                more = _multiply_bytes(context, builder, flags, builder.extract_value(arguments[4], index))
+                total = builder.add(total, _resized(builder, more, into.element))
+            into.store(total)
+            return context.get_dummy_value()
+
+        return _signature("void", target, i, source, places, terms), generate
+
+    return intrinsic(add_bytes)
+
+
+def _add_scaled_bytes(lanes: int) -> Any:
+    def add_scaled_bytes(typing: Any, target: Any, i: Any, sources: Any, j: Any, factor: Any, terms: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            into = _Vector(context, builder, target, arguments[0], arguments[1], lanes)
+            arrays = (builder.extract_value(arguments[2], index) for index in range(2))
+            values, flags = (
+                _Vector(context, builder, kind, array, arguments[3], lanes).load()
+                for kind, array in zip(sources, arrays, strict=True)
+            )
+            scale = _factor(builder, arguments[4], into.element, lanes)
+            more = _resized(builder, _multiply_bytes(context, builder, flags, arguments[5]), into.element)
+            more = builder.add(more, builder.mul(_resized(builder, values, into.element), scale))
+            into.store(builder.add(into.load(), more))
+            return context.get_dummy_value()
+
+        return _signature("void", target, i, sources, j, factor, terms), generate
+
+    return intrinsic(add_scaled_bytes)
+
+
 #: ``(target, i, source, places, factors)``: target[i:] += the sum of factor * source[place:]; factors fit into 32 bits.
 add_scaled8, add_scaled16 = _add_scaled(8), _add_scaled(16)
 #: The same of pairs of places, of elements of 16 bits, whose two factors of 16 bits are packed into one, the first low.
 add_pairs16, add_pairs32 = _add_pairs(16), _add_pairs(32)
 #: ``(target, i, source, j, masks, terms)``: target[i:] += the sum of the terms whose mask is set in source[j:].
 add_bits8, add_bits16 = _add_bits(8), _add_bits(16)
+#: ``(target, i, source, places, terms)``: target[i:] += for each place, the sum of those of four numbers from -127 to
+#: 127, packed into one, whose bytes of source[place:] are 1; elements of 32 bits, and bytes that are 0 or 1.
+add_bytes8, add_bytes16 = _add_bytes(8), _add_bytes(16)
+#: ``(target, i, sources, j, factor, terms)``: both at once, of two arrays from one place on.
+add_scaled_bytes8, add_scaled_bytes16 = _add_scaled_bytes(8), _add_scaled_bytes(16)
 
 
 def _sum_taps(lanes: int, bits: int, *, masked: bool) -> Any:

@@ -15,7 +15,17 @@ import numpy as np
 from axft_host.backends.faulty import LINE, REPLAY
 from axft_host.backends.finish import final, finish, finish_line, first_window, from_golden
 from axft_host.backends.jit import inlined, njit
-from axft_host.backends.lanes import add_bits8, add_bits16, add_pairs16, add_pairs32, add_scaled8, add_scaled16, copy
+from axft_host.backends.lanes import (
+    add_bytes8,
+    add_bytes16,
+    add_pairs16,
+    add_pairs32,
+    add_scaled8,
+    add_scaled16,
+    add_scaled_bytes8,
+    add_scaled_bytes16,
+    copy,
+)
 from axft_host.backends.lines import add_line, prepare_line
 from axft_host.backends.replay import replay
 
@@ -34,47 +44,37 @@ def _add_span(target: Any, i: Any, source: Any, j: Any, count: Any, factor: Any)
 
 
 @inlined
-def _add_bits_span(target: Any, i: Any, source: Any, j: Any, count: Any, masks: Any, terms: Any) -> None:
+def _add_bytes_span(target: Any, i: Any, source: Any, j: Any, count: Any, terms: Any) -> None:
     k = 0
     while k + 16 <= count:
-        add_bits16(target, i + k, source, j + k, masks, terms)
+        add_bytes16(target, i + k, source, (j + k,), (terms,))
         k += 16
     if k < count:
-        add_bits8(target, i + k, source, j + k, masks, terms)
+        add_bytes8(target, i + k, source, (j + k,), (terms,))
 
 
 @inlined
-def _dropped(t: Any, old: Any, new: Any, bit: Any) -> Any:
-    """Return what the vertical break takes from the difference of two products for one bit of the weight."""
-    setup = t.setup[0]
-    if bit >= setup.vbreak - setup.omit_activation:
-        return 0
-    low = (1 << (setup.vbreak - bit)) - 1
-    return ((old & low) - (new & low)) << bit
+def _taken(t: Any, four: Any, old: Any, new: Any) -> Any:
+    """Return what the vertical break takes from the difference of two products beside four bits, a byte each."""
+    ends, signs = t.taken.shape[1] - 1, 0x80808080
+    # Bytes from 0 to 127, one subtraction for all: none borrows from the next.
+    return ((t.taken[four, old & ends] | signs) - t.taken[four, new & ends]) ^ signs
 
 
 @inlined
 def _add_product(t: Any, sums: Any, i: Any, j: Any, count: Any, old: Any, new: Any) -> None:
     """Add to `count` sums what a changed operand changes in their products with the weights from `j` on."""
-    _add_span(sums, i, t.weights, j, count, new - old)
-    _add_dropped(t, sums, i, j, count, old, new)
-
-
-@inlined
-def _add_dropped(t: Any, sums: Any, i: Any, j: Any, count: Any, old: Any, new: Any) -> None:
-    """Add what the vertical break takes from that."""
-    setup = t.setup[0]
-    first = setup.omit_weight
-    while first < setup.vbreak - setup.omit_activation:
-        masks = (1 << first, 2 << first, 4 << first, 8 << first)
-        terms = (
-            _dropped(t, old, new, first),
-            _dropped(t, old, new, first + 1),
-            _dropped(t, old, new, first + 2),
-            _dropped(t, old, new, first + 3),
-        )
-        _add_bits_span(sums, i, t.weights, j, count, masks, terms)
-        first += 4
+    if not t.setup[0].broken:
+        _add_span(sums, i, t.weights, j, count, new - old)
+        return
+    taken, k = _taken(t, 0, old, new), 0
+    while k + 16 <= count:
+        add_scaled_bytes16(sums, i + k, (t.weights, t.bits), j + k, new - old, taken)
+        k += 16
+    if k < count:
+        add_scaled_bytes8(sums, i + k, (t.weights, t.bits), j + k, new - old, taken)
+    if t.setup[0].broken > 1:
+        _add_bytes_span(sums, i, t.bits, len(t.weights) + j, count, _taken(t, 1, old, new))
 
 
 @inlined
@@ -182,10 +182,33 @@ def _add_dense(t: Any, layer: Any, w: Any, count: Any) -> None:
     for index in range(done, count):
         tap, factor = layer.weights + np.int64(w.channels[index]) * layer.tap, np.int64(w.new[index] - w.old[index])
         _add_span(w.sums, layer.sums, t.weights, tap, layer.tap, factor)
-    if t.setup[0].vbreak > t.setup[0].omit_weight + t.setup[0].omit_activation:
-        for index in range(count):
-            tap = layer.weights + np.int64(w.channels[index]) * layer.tap
-            _add_dropped(t, w.sums, layer.sums, tap, layer.tap, np.int64(w.old[index]), np.int64(w.new[index]))
+    for four in range(t.setup[0].broken):
+        _add_dense_taken(t, layer, w, count, four)
+
+
+@inlined
+def _add_dense_taken(t: Any, layer: Any, w: Any, count: Any, four: Any) -> None:
+    """Add what the vertical break takes from that beside four bits of the weights; four inputs at a time, too."""
+    first, index = four * len(t.weights) + layer.weights, 0
+    while index + 4 <= count:
+        w0 = first + np.int64(w.channels[index]) * layer.tap
+        w1 = first + np.int64(w.channels[index + 1]) * layer.tap
+        w2 = first + np.int64(w.channels[index + 2]) * layer.tap
+        w3 = first + np.int64(w.channels[index + 3]) * layer.tap
+        taken = (
+            _taken(t, four, np.int64(w.old[index]), np.int64(w.new[index])),
+            _taken(t, four, np.int64(w.old[index + 1]), np.int64(w.new[index + 1])),
+            _taken(t, four, np.int64(w.old[index + 2]), np.int64(w.new[index + 2])),
+            _taken(t, four, np.int64(w.old[index + 3]), np.int64(w.new[index + 3])),
+        )
+        for k in range(0, layer.tap, 16):
+            add_bytes16(w.sums, layer.sums + k, t.bits, (w0 + k, w1 + k, w2 + k, w3 + k), taken)
+        index += 4
+    done = index
+    for index in range(done, count):
+        tap = first + np.int64(w.channels[index]) * layer.tap
+        each = _taken(t, four, np.int64(w.old[index]), np.int64(w.new[index]))
+        _add_bytes_span(w.sums, layer.sums, t.bits, tap, layer.tap, each)
 
 
 @inlined

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from axft_host.backends.base import Workload
 from axft_host.backends.stages import first_values, pool_first
 from axft_host.nn.network import AveragePool, Clip, Conv, Dense, Flatten, MaxPool, Op, Requantise
+from axft_spec.config import ArrayConfig
 from axft_spec.lowering import ConvShape
 from axft_spec.numeric import signed_range
 
@@ -65,8 +66,9 @@ _LAYER = _names(
 # line, line_outputs: where its line sums and line outputs begin, or -1 if it has none; line_size, line_row: of the sums
 #     of one channel, of one row of outputs; line_made: where the rows of PEs that make its positions begin in `made`
 
-#: Numbers of the array.
-_SETUP = _names("rows cols width acc_bits product_bits omit_weight omit_activation vbreak")
+#: Numbers of the array; broken: how many times four bits of a weight there are, from `omit_weight` on, beside which a
+#: vertical break takes some of an operand.
+_SETUP = _names("rows cols width acc_bits product_bits omit_weight omit_activation vbreak broken")
 
 
 class Tables(NamedTuple):
@@ -78,6 +80,10 @@ class Tables(NamedTuple):
     setup : structured ndarray, shape (1,)
     weights : ndarray of int16
         For each input channel, kernel row and kernel column (the last one first): the outputs' weights.
+    bits : ndarray of int32
+        For each four bits that are `broken`, and for each of the weights: a bit in each byte.
+    taken : ndarray of int64, shape (broken, 2**vbreak)
+        For each four bits, and for each end of an operand: in each byte what the break takes of it beside that bit.
     bias : ndarray of int32 or int64
         The type of all sums.
     factors : ndarray of int32
@@ -91,6 +97,8 @@ class Tables(NamedTuple):
     layers: Array
     setup: Array
     weights: Array
+    bits: Array
+    taken: Array
     bias: Array
     factors: Array
     made: Array
@@ -298,7 +306,10 @@ def build_tables(workload: Workload) -> Tables:
     # Several partial sums at the ends of their registers may be added up.
     summed = max(row["group_inputs"] if row["toeplitz"] else 1 for row in builder.rows)
     narrow = (summed << (config.acc_bits - 1)) + int(np.abs(bias).max(initial=0)) < 1 << 31
-    multiplier = config.multiplier
+    weights = np.concatenate([*builder.weights, np.zeros(64, dtype=np.int16)])
+    vbreak = config.multiplier.vbreak
+    broken = range(config.omit_weight, vbreak - config.omit_activation, 4)
+    assert vbreak < 8, "what it takes must fit into a signed byte"
     setup = {
         "rows": config.rows,
         "cols": config.cols,
@@ -307,17 +318,37 @@ def build_tables(workload: Workload) -> Tables:
         "product_bits": config.product_bits,
         "omit_weight": config.omit_weight,
         "omit_activation": config.omit_activation,
-        "vbreak": multiplier.vbreak,
+        "vbreak": vbreak,
+        "broken": len(broken),
     }
     return Tables(
         layers=_structured(_LAYER, builder.rows),
         setup=_structured(_SETUP, [setup]),
-        weights=np.concatenate([*builder.weights, np.zeros(64, dtype=np.int16)]),
+        weights=weights,
+        bits=np.concatenate([np.zeros(0, dtype=np.int32), *(_bits(weights, first) for first in broken)]),
+        taken=np.array([_taken(config, first) for first in broken], dtype=np.int64).reshape(len(broken), 1 << vbreak),
         bias=bias.astype(np.int32 if narrow else np.int64),
         factors=np.concatenate([*builder.factors, np.zeros(16, dtype=np.int32)]),
         made=np.concatenate([*builder.made, np.full(64, -1, dtype=np.int32)]),
         sizes=np.array(builder.sizes, dtype=np.int64),
     )
+
+
+def _bits(weights: Array, first: int) -> Array:
+    """Return four bits of each weight, one in a byte."""
+    bits = np.zeros(len(weights), dtype=np.int32)
+    for i in range(4):
+        bits |= (weights.astype(np.int32) >> (first + i) & 1) << 8 * i
+    return bits
+
+
+def _taken(config: ArrayConfig, first: int) -> Array:
+    """Return what a vertical break takes of each end of an operand beside four bits of the weight, each in a byte."""
+    ends = np.arange(1 << config.multiplier.vbreak)
+    taken = np.zeros(len(ends), dtype=np.int64)
+    for i in range(min(4, config.multiplier.vbreak - config.omit_activation - first)):
+        taken |= (ends & (1 << (config.multiplier.vbreak - first - i)) - 1) << first + i << 8 * i
+    return taken
 
 
 def _structured(names: list[str], rows: list[dict[str, int]]) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from axft_spec.config import PRESETS, find_preset
 from axft_spec.errors import ConfigError
 from axft_spec.faults import FaultKind, FaultSpace, Site, draw_faults, parse_fault
 from axft_spec.lowering import LOWERINGS
+from axft_spec.multipliers import Multiplier
 from support.engine_cases import run_cases
 from support.random_cases import network_case
 
@@ -50,6 +52,25 @@ def test_shipped_network_equals_plain_path(config: str, lowering: str) -> None:
     counts = run_cases(np.random.default_rng(5), config, lowering, 40)
     assert counts["different"] == 0
     assert counts["changed"] > 0
+
+
+@pytest.mark.parametrize("lowering", LOWERINGS)
+@pytest.mark.parametrize(("omit_a", "omit_b", "vbreak"), [(0, 0, 7), (3, 0, 7), (0, 2, 7), (2, 0, 7)])
+def test_multipliers_that_no_preset_has_equal_plain_path(omit_a: int, omit_b: int, vbreak: int, lowering: str) -> None:
+    """A vertical break that takes something beside more than four bits of a weight, as none of the library does."""
+    part = Multiplier(name="own", omit_a=omit_a, omit_b=omit_b, vbreak=vbreak)
+    array = replace(find_preset("8P").config, multiplier=part)
+    network = quantise(load_float_network("lenet5"), array)
+    images = load_dataset(None).take(2).images
+    workload = Workload(network=network, config=array, lowering=lowering, images=images)
+    space = FaultSpace(config=array, sites=(Site.WEIGHT, Site.PRODUCT), kinds=tuple(FaultKind))
+    faults = draw_faults(space, 12, 4)
+    fast = Emulator(engine="compiled").evaluate(workload, faults)
+    changed = 0
+    for fault, one, other in zip(faults, fast, Emulator(engine="numpy").evaluate(workload, faults), strict=True):
+        assert one.accumulators.tolist() == other.accumulators.tolist(), str(fault)
+        changed += not np.array_equal(one.accumulators, fast[0].accumulators)
+    assert changed > 3
 
 
 @pytest.mark.parametrize("config", ["Baseline", "2R5"])

@@ -42,6 +42,37 @@ def test_pairs_are_multiplied_and_added(fresh_lanes: Any) -> None:
         assert target.tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("count", [8, 16])
+def test_bytes_choose_what_is_added(fresh_lanes: Any, count: int) -> None:
+    """Numbers at the ends of a signed byte; several places at once; with a product, too."""
+    add_bytes, add_both = lanes._add_bytes(count), lanes._add_scaled_bytes(count)
+
+    @numba.njit
+    def add(target: Any, flags: Any, terms: Any) -> None:
+        add_bytes(target, 3, flags, (1, 20), (terms[0], terms[1]))
+
+    @numba.njit
+    def add_two(target: Any, values: Any, flags: Any, factor: Any, terms: Any) -> None:
+        add_both(target, 3, (values, flags), 1, factor, terms[0])
+
+    rng = np.random.default_rng(2)
+    has = rng.integers(0, 2, (40, 4))
+    flags = (has << np.arange(0, 32, 8)).sum(axis=1).astype(np.int32)
+    values = rng.integers(-(1 << 15), 1 << 15, 40).astype(np.int16)
+    for element in (np.int32, np.int64):
+        for numbers in ([[127, -127, 1, 0], [-1, 31, -32, 5]], [[-127] * 4, [127] * 4]):
+            terms = np.array([sum((number & 0xFF) << 8 * i for i, number in enumerate(four)) for four in numbers])
+            expected, target = np.arange(40), np.arange(40, dtype=element)
+            add(target, flags, terms)
+            for four, place in zip(numbers, (1, 20), strict=True):
+                expected[3 : 3 + count] += has[place : place + count] @ four
+            assert target.tolist() == expected.tolist()
+            expected, target = np.arange(40), np.arange(40, dtype=element)
+            add_two(target, values, flags, -255, terms)
+            expected[3 : 3 + count] += -255 * values[1 : 1 + count].astype(np.int64) + has[1 : 1 + count] @ numbers[0]
+            assert target.tolist() == expected.tolist()
+
+
 def test_flagged_elements_are_listed(fresh_lanes: Any) -> None:
     """Behind what the lists hold, in order; none and all of them, too."""
     list16 = lanes.list16
