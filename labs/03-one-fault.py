@@ -216,27 +216,28 @@ check("3.3", share_that_survives, path=bit_3)
 # %% [markdown]
 # ## 3. The two polarities of the sign
 #
-# PE(0, 9), bit 7: the sign of every weight that passes. Stuck at 0, and stuck at 1:
+# PE(1, 15), bit 7: the sign of every weight that passes. `conv2` alone uses this PE: `conv1` has 6 channels, and dense
+# layers have row 0. Stuck at 0, and stuck at 1:
 
 # %%
-signs = {kind: axft.follow(CONFIG, f"weight:r0:c9:b7:{kind}", images=IMAGES, **lab.where) for kind in ("sa0", "sa1")}
+signs = {kind: axft.follow(CONFIG, f"weight:r1:c15:b7:{kind}", images=IMAGES, **lab.where) for kind in ("sa0", "sa1")}
 for kind, path in signs.items():
     print(kind, "activated", path.explanation.activated, "times:", path.image_table["outcome"].value_counts().to_dict())
 
 # %% [markdown]
 # Both are activated about equally often, and both change a weight by the same amount when they are. Yet one ruins
-# most images, and the other few. Look at channel 9 of `conv2`, as it leaves for `fc1`, in the first image:
+# most images, and the other few. Look at channel 15 of `conv2`, as it leaves for `fc1`, in the first image:
 
 # %%
 
 
-def channel_9(values):
-    """Return channel 9 of what leaves conv2: (images, 400) is a flattened (images, 16 channels, 5, 5)."""
-    return values.reshape(-1, 16, 5, 5)[:, 9]
+def channel_15(values):
+    """Return channel 15 of what leaves conv2: (images, 400) is a flattened (images, 16 channels, 5, 5)."""
+    return values.reshape(-1, 16, 5, 5)[:, 15]
 
 
-maps = {"no fault": channel_9(signs["sa0"].layers[1].golden)[0]}
-maps |= {kind: channel_9(path.layers[1].faulty)[0] for kind, path in signs.items()}
+maps = {"no fault": channel_15(signs["sa0"].layers[1].golden)[0]}
+maps |= {kind: channel_15(path.layers[1].faulty)[0] for kind, path in signs.items()}
 fig, grid = plt.subplots(1, 3, figsize=(7.5, 2.8), layout="constrained")
 for axes, (name, values) in zip(grid, maps.items(), strict=True):
     picture = axes.imshow(values, cmap="cividis", vmin=0, vmax=127)
@@ -246,7 +247,7 @@ for axes, (name, values) in zip(grid, maps.items(), strict=True):
 grid[0].set_ylabel("row")
 fig.colorbar(picture, ax=grid, label="activation")
 lab.picture(
-    fig, "Channel 9 of conv2 as 5 x 5 activations: fault-free, with the sign stuck at 0 and with it stuck at 1."
+    fig, "Channel 15 of conv2 as 5 x 5 activations: fault-free, with the sign stuck at 0 and with it stuck at 1."
 )
 
 # %% [markdown]
@@ -254,7 +255,7 @@ lab.picture(
 #
 # * `change_sa0`: by how much does the weight change when the fault *sign stuck at 0* is activated (with its sign)?
 # * `change_sa1`: the same for *stuck at 1*?
-# * `zeros_sa1`: the share of channel 9's values, behind `conv2` and over all images of `signs["sa1"]`, that are 0
+# * `zeros_sa1`: the share of channel 15's values, behind `conv2` and over all images of `signs["sa1"]`, that are 0
 #   under *stuck at 1*.
 
 # %% tags=["task-3.4"]
@@ -266,15 +267,15 @@ check("3.4", [change_sa0, change_sa1, zeros_sa1], signs=signs)
 
 # %% [markdown]
 # A stuck sign that makes weights smaller drives the channel below zero, where ReLU holds it: one channel of sixteen
-# is lost, and the network can do without it. One that makes them larger drives it to the top. ReLU is a one-sided
-# shield.
+# is lost, and the network can do without it for most images. One that makes them larger drives it to the top. ReLU is
+# a one-sided shield. (What is not driven anywhere is above the fault: the forced weight travels down from PE(1, 15),
+# and row 0 of every tile, which holds the output pixels 0, 28, 56 and 84, still gets the right one.)
 #
-# It is not the whole difference. PE(0, 9) is in row 0, so that the dense layers use it, too, and column 9 of `fc3` is
-# the final sum of class 9, behind which there is no ReLU. Stuck at 0, this sum wins for every image
-# (`signs["sa0"].image_table`); stuck at 1, it loses, which matters only for images whose class is 9: the arg max is
-# one-sided, too. To see ReLU alone, take PE(1, 9), which has the same channel of `conv2` and no other layer. Of 100
-# images, its sign is critical for 34 stuck at 0 and for 4 stuck at 1; that of PE(0, 9) for 90 and 13, and 10 of these
-# 13 are of class 9. Before you name a mechanism, ask which other layers the fault was in.
+# Here nothing else can be the reason, for no other layer was in it. In PE(0, 9) it would not be so: the dense layers
+# use row 0, too, and column 9 of `fc3` is the final sum of class 9, behind which there is no ReLU. Of 100 images, the
+# sign of PE(1, 15) is critical for 67 stuck at 0 and for 12 stuck at 1; that of PE(0, 9) for 90 and 13, and 10 of
+# these 13 are of class 9: its sum wins for every image stuck at 0, and loses stuck at 1, which matters only where it
+# should have won. The arg max is one-sided, too. Before you name a mechanism, ask which layers the fault was in.
 #
 # ## 4. The verdict
 #

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+import axft
 from support.labs import run_lab
 
 RIGHT = {"A": "ignored bit", "B": "idle PE", "C in conv1": "zero activation", "C in conv2": "rounded away"}
@@ -111,11 +112,34 @@ def test_answers_about_the_notebooks_runs() -> None:
     lost = 1 - run.namespace["share_that_survives"]
     assert "that is the share that is lost" in run.say("3.3", lost, path=path)
     assert "with a 1 in the sign bit" in run.say("3.4", [128, 128, 1.0], signs=signs)
-    assert "zeros_sa1: that is the share that is not 0" in run.say("3.4", [128, -128, 0.0], signs=signs)
+    others = 1 - run.namespace["zeros_sa1"]
+    assert "zeros_sa1: that is the share that is not 0" in run.say("3.4", [128, -128, others], signs=signs)
     counts = run.namespace["counts"]["critical"]
     assert "divide by the number of images" in run.say("3.6", {"shares": counts, "rate": 0.4}, result=result)
     assert "critical_rate is not answered yet" in run.say("3.6", {"shares": counts, "rate": ...}, result=result)
     assert "a dict with the keys shares and rate" in run.say("3.6", 0.4, result=result)
+
+
+def test_signs_are_in_conv2_alone_and_do_what_the_text_says() -> None:
+    """Part 3: no other layer activates them; how many of 100 images each is critical for, and another PE's."""
+    for path in run_lab("3").namespace["signs"].values():
+        activated = path.layer_table.set_index("name")["activated"]
+        assert activated["conv2"] > 2500 and activated.drop("conv2").sum() == 0
+    critical = {}
+    for text in ("r1:c15:b7:sa0", "r1:c15:b7:sa1", "r1:c15:b6:sa1", "r0:c9:b7:sa0", "r0:c9:b7:sa1"):
+        table = axft.follow("34P", f"weight:{text}", images=100).image_table
+        critical[text] = table[table["outcome"] == "critical"]
+        if text == "r0:c9:b7:sa0":
+            assert (table["faulty_class"] == 9).all()
+    assert [len(rows) for rows in critical.values()] == [67, 12, 28, 90, 13]
+    assert (critical["r0:c9:b7:sa1"]["golden_class"] == 9).sum() == 10
+
+
+def test_rows_above_the_fault_get_the_right_weight() -> None:
+    """Part 3: before pooling, what never differs is in row 0 of the tiles of 28 output pixels."""
+    layer = run_lab("3").namespace["signs"]["sa0"].layers[1]
+    same = (layer.golden_sums == layer.faulty_sums)[:, 15].reshape(len(layer.golden_sums), 100).all(axis=0)
+    assert np.flatnonzero(same).tolist() == [0, 28, 56, 84]
 
 
 def test_lab_runs_on_simulated_hardware() -> None:
