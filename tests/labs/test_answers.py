@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from axft_host.labs.answers import Unanswered, array, function, is_open, number, several, statements, text
+from axft_host.labs.answers import Unanswered, array, function, is_open, names, number, several, statements, text
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,8 @@ def test_number_knows_expected_mistakes_and_fractions() -> None:
     [
         ([[1, 2, 3]], "exchanged"),
         ([1, 2], "shape must be (3, 1), not (2,)"),
-        ([[1], [2], [4]], "1 of 3 entries are wrong, the first at [2, 0]"),
+        ([[1], [2], [4]], "1 of 3 entries is wrong, the first at [2, 0]"),
+        ([[0], [1], [2]], "3 of 3 entries are wrong, the first at [0, 0]"),
         ("abc", "str"),
         ([[1], [2, 3]], "not all of this are numbers"),
         ([["a"], ["b"], ["c"]], "not all of this are numbers"),
@@ -117,15 +118,47 @@ def test_several_numbers_may_have_a_tolerance_each() -> None:
     assert several([1, ...], ("a", "b"), (1, 2), ([], [])) == "b is not answered yet"
 
 
-def test_statements_point_to_one_letter_at_a_time() -> None:
-    """The first that is wrong, and how many more are."""
-    truths, hints = {"a": True, "b": False, "c": True}, {"a": "A?", "b": "B?", "c": "C?"}
+def test_zeros_and_ones_are_counted_and_not_pointed_to() -> None:
+    """To say where a wrong one is would be to say what is right there."""
+    for answer in ([1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 1, 0]):
+        assert (
+            array(answer, [0, 0, 0, 1]) == f"{1 if answer[3] else 2} of 4 entries {'is' if answer[3] else 'are'} wrong"
+        )
+    assert array([True, True], np.array([True, False]), otherwise="Why?") == "1 of 2 entries is wrong. Why?"
+
+
+def test_statements_say_how_many_and_never_which() -> None:
+    """Whichever are wrong, what is said of as many of them is the same."""
+    truths = {"a": True, "b": False, "c": True}
     for answer in ("ac", "CA", "a, c", {"a", "c"}, ["c", "a"]):
-        assert statements(answer, truths, hints) is None
-    assert statements("abc", truths, hints) == "think again about b: B?"
-    assert statements("", truths, hints) == "think again about a: A? (1 more to think about)"
-    assert "no statement 'd'" in (statements("d", truths, hints) or "")
-    assert "not int" in (statements(3, truths, hints) or "")
+        assert statements(answer, truths, "it") is None
+    for answers, said in (
+        (("abc", "a", "c"), "1 of the 3 statements needs"),
+        (("", "ab", "bc"), "2 of the 3 statements need"),
+    ):
+        assert {statements(answer, truths, "it") for answer in answers} == {f"{said} another look. Think of it"}
+    assert statements("b", truths, "x", noun="rows") == "3 of the 3 rows need another look. Think of x"
+    assert "none with the letter 'd'" in (statements("d", truths, "it") or "")
+    assert "not int" in (statements(3, truths, "it") or "")
+
+
+def test_names_say_how_many_and_never_which() -> None:
+    """Given too much, and missing; sets, lists and an index of a table are read alike."""
+    expected, allowed = {"a", "b"}, {"a", "b", "c", "d"}
+    for answer in ({"b", "a"}, ["a", "b"], pd.Index(["a", "b"]), (" a", "b")):
+        assert names(answer, expected, allowed, "Why?") is None
+    assert {names({"a", "b", one}, expected, allowed, "Why?") for one in "cd"} == {
+        "1 of the 3 names given does not belong there. Why?"
+    }
+    assert (
+        names({"c", "d"}, expected, allowed, "Why?")
+        == "2 of the 2 names given do not belong there, and 2 are missing. Why?"
+    )
+    assert names([], expected, allowed, "Why?") == "2 are missing. Why?"
+    assert names(set(), set(), allowed, "Why?") is None
+    assert "no 'e' among the names" in (names({"a", "e"}, expected, allowed, "Why?") or "")
+    for answer in ("ab", 3, {"a": 1}):
+        assert "a set of names is asked for" in (names(answer, expected, allowed, "Why?") or "")
 
 
 def test_function_is_called_and_never_raises() -> None:

@@ -30,8 +30,8 @@ from support.labs import run_lab
         ("2.6", np.arange(3), "a function is asked for"),
         ("2.7", [-3.5, 0], "mean_floored: a good guess; now measure it"),
         ("2.7", [3.5167291667, 0], "mean_floored: look at the sign"),
-        ("2.9", "abdf", "think again about a"),
-        ("2.9", "bdef", "think again about e"),
+        ("2.9", "abdf", "1 of the 6 statements needs another look. Think of what each number belongs to"),
+        ("2.9", "be", "3 of the 6 statements need another look"),
     ],
 )
 def test_wrong_answer_is_told_what_is_wrong(task: str, answer: object, said: str) -> None:

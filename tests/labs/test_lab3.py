@@ -35,9 +35,9 @@ RIGHT = {"A": "ignored bit", "B": "idle PE", "C in conv1": "zero activation", "C
         ("3.2", dict.fromkeys(RIGHT, ...), "… 3.2 open: not answered yet"),
         ("3.5", lambda golden, faulty, scale: ..., "… 3.5 open: not answered yet; equal sums: outcome(...) returned"),
         ("3.6", {"shares": ..., "rate": ...}, "… 3.6 open: not answered yet"),
-        ("3.7", "abce", "think again about b"),
-        ("3.7", "acdef", "think again about d"),
-        ("3.7", {"a", "z"}, "there is no statement 'z'"),
+        ("3.7", "abce", "1 of the 6 statements needs another look. Think of the runs of this lab"),
+        ("3.7", "acdef", "2 of the 6 statements need another look"),
+        ("3.7", {"a", "z"}, "there is none with the letter 'z'"),
     ],
 )
 def test_wrong_answer_is_told_what_is_wrong(task: str, answer: object, said: str) -> None:

@@ -52,8 +52,8 @@ def wilson(p: float, n: int, z: float) -> list[float]:
         ("4.5", 367, "just not yet"),
         ("4.5", 299, "one-sided"),
         ("4.5", 60, "too small"),
-        ("4.8", "abde", "think again about a"),
-        ("4.8", "bdef", "think again about f"),
+        ("4.8", "abde", "1 of the 6 statements needs another look. Think of what was drawn at random"),
+        ("4.8", "bf", "3 of the 6 statements need another look"),
     ],
 )
 def test_wrong_answer_is_told_what_is_wrong(run: LabRun, task: str, answer: object, said: str) -> None:

@@ -37,7 +37,7 @@ def said(task: str, answer: object) -> str:
         ("5.7", "raw outputs", "moves it by 0.0 points"),
         ("5.7", "base", "compared with this one"),
         ("5.8", {"base"}, "is the printed difference between"),
-        ("5.9", "abdf", "about a:"),
+        ("5.9", "abdf", "1 of the 6 statements needs another look. Think of which choices"),
         ("5.10", {**dict.fromkeys(METHODS, ...), list(METHODS)[-1]: 1}, "configuration is not stated"),
         ("5.10", {"config": "34P"}, "missing: array"),
     ],

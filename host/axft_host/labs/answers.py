@@ -1,5 +1,8 @@
 """Judging answers: each function returns None for a right answer, else what is wrong with it, without the right one.
 
+Where an answer is a choice of two (yes or no, 0 or 1), to say which one is wrong is to say what is right: there, only
+how many are wrong is said.
+
 They are used by the tasks of the labs. Any of them may raise for an answer that nobody has thought of; `Lab.check`
 turns that into a message.
 """
@@ -7,7 +10,7 @@ turns that into a message.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ __all__ = [
     "array",
     "function",
     "is_open",
+    "names",
     "number",
     "require_result",
     "several",
@@ -184,6 +188,8 @@ def several(
 def array(answer: object, expected: Any, *, tolerance: float = 0.0, otherwise: str = "") -> str | None:
     """Judge an array of numbers: its shape first, then how many entries are wrong, and where the first of them is.
 
+    Where it is is not said if all that is expected are zeros and ones: such an entry is right if it is the other one.
+
     Parameters
     ----------
     answer : object
@@ -207,9 +213,10 @@ def array(answer: object, expected: Any, *, tolerance: float = 0.0, otherwise: s
     wrong = ~np.isclose(given, expected, rtol=1e-9, atol=max(tolerance, 1e-12))
     if not wrong.any():
         return None
-    first = tuple(int(place) for place in np.argwhere(wrong)[0])
-    where = f"[{', '.join(map(str, first))}]"
-    said = f"{int(wrong.sum())} of {wrong.size} entries are wrong, the first at {where}"
+    count = int(wrong.sum())
+    said = f"{count} of {wrong.size} entries {'is' if count == 1 else 'are'} wrong"
+    if not np.isin(expected, (0, 1)).all():
+        said += f", the first at [{', '.join(str(int(place)) for place in np.argwhere(wrong)[0])}]"
     return f"{said}. {otherwise}" if otherwise else said
 
 
@@ -235,8 +242,11 @@ def text(
     return None if given == expected else (hints or {}).get(given, f"{given} is not right")
 
 
-def statements(answer: object, truths: Mapping[str, bool], hints: Mapping[str, str]) -> str | None:
+def statements(answer: object, truths: Mapping[str, bool], hint: str, *, noun: str = "statements") -> str | None:
     """Judge which of some lettered statements hold.
+
+    How many are judged wrongly is said, and never which: of two possible answers, the other one would be right. The
+    hint is the same whatever the answer, so that it does not point to one of them, either.
 
     Parameters
     ----------
@@ -244,11 +254,13 @@ def statements(answer: object, truths: Mapping[str, bool], hints: Mapping[str, s
         The letters of those that hold: ``"ac"``, or a set or a list of letters.
     truths : mapping of str to bool
         Every letter, and whether its statement holds.
-    hints : mapping of str to str
-        For each letter, what to think of before deciding again.
+    hint : str
+        What to think of before deciding again.
+    noun : str
+        What the letters stand for, in the plural.
     """
     letters = sorted(truths)
-    asked = f'the letters of the statements that hold are asked for, such as "{letters[0]}{letters[-1]}"'
+    asked = f'letters of {noun} are asked for, such as "{letters[0]}{letters[-1]}"'
     if isinstance(answer, str):
         given = {one for one in answer.lower() if one.isalnum()}
     elif isinstance(answer, set | frozenset | list | tuple) and all(isinstance(one, str) for one in answer):
@@ -256,13 +268,37 @@ def statements(answer: object, truths: Mapping[str, bool], hints: Mapping[str, s
     else:
         return f"{asked}, not {type(answer).__name__} {_said(answer)}"
     if unknown := sorted(given - set(letters)):
-        return f"{asked}; there is no statement {unknown[0]!r}"
-    wrong = [letter for letter in letters if truths[letter] != (letter in given)]
+        return f"{asked}; there is none with the letter {unknown[0]!r}"
+    wrong = sum(truths[letter] != (letter in given) for letter in letters)
     if not wrong:
         return None
-    return f"think again about {wrong[0]}: {hints[wrong[0]]}" + (
-        f" ({len(wrong) - 1} more to think about)" if len(wrong) > 1 else ""
-    )
+    return f"{wrong} of the {len(letters)} {noun} {'needs' if wrong == 1 else 'need'} another look. Think of {hint}"
+
+
+def names(answer: object, expected: Collection[str], allowed: Collection[str], hint: str) -> str | None:
+    """Judge a set of names: how many of them do not belong to it and how many are missing, and never which.
+
+    Parameters
+    ----------
+    answer : object
+        What the student gave: a set, a list, an index of a table.
+    expected : collection of str
+    allowed : collection of str
+        All names that may be given.
+    hint : str
+        What to think of before deciding again.
+    """
+    if isinstance(answer, str | bytes | Mapping) or not isinstance(answer, Iterable):
+        return f"a set of names is asked for (that of no names is set()), not {type(answer).__name__} {_said(answer)}"
+    given = {str(name).strip() for name in answer}
+    if unknown := sorted(given - set(allowed)):
+        return f"there is no {_said(unknown[0])} among the names to choose from"
+    extra, missing = len(given - set(expected)), len(set(expected) - given)
+    if not extra and not missing:
+        return None
+    said = [f"{extra} of the {len(given)} names given do{'es' if extra == 1 else ''} not belong there"] * bool(extra)
+    said += [f"{missing} {'is' if missing == 1 else 'are'} missing"] * bool(missing)
+    return f"{', and '.join(said)}. {hint}"
 
 
 def function(

@@ -148,12 +148,7 @@ def _window(answer: Any, lab: Lab) -> str | None:
 @task("1.8", 'letters of statements, as in "ac",')
 def _conclude(answer: Any, lab: Lab) -> str | None:
     truths = dict(zip("abcdef", (True, False, True, True, False, True), strict=True))
-    hints = {
-        "a": "how many outputs of a tile does a PE own?",
-        "b": "which rows of the column lie upstream?",
-        "c": "what is m of a dense layer?",
-        "d": "does a PE without operands have a step in which a fault acts?",
-        "e": "what is the share of masked faults a share of, and does an idle PE make the busy ones any better?",
-        "f": "write the idle share as 1 - utilisation for m = R, n = C, and let K grow",
-    }
-    return statements(answer, truths, hints)
+    hint = (
+        "who owns an output, where a forced weight goes, what m is in a dense layer, and what each share is a share of"
+    )
+    return statements(answer, truths, hint)

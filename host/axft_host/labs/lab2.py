@@ -157,12 +157,8 @@ def _shares(answer: Any, lab: Lab, errors: Mapping[str, Mapping[str, Int64]]) ->
 @task("2.9", 'letters of statements, as in "ac",')
 def _conclude(answer: Any, lab: Lab) -> str | None:
     truths = dict(zip("abcdef", (False, True, False, True, False, True), strict=True))
-    hints = {
-        "a": "one part had two accuracies in part 4, and has one MAE",
-        "b": "what differs between the two bars of a part, and where does it live?",
-        "c": "what else than the part is in that table's number?",
-        "d": "what did task 2.5 bound?",
-        "e": "how many images lie between the two, and how much does an accuracy of 1,000 images vary by chance?",
-        "f": "what does a constant do to the standard deviation?",
-    }
-    return statements(answer, truths, hints)
+    hint = (
+        "what each number belongs to: a part alone, or a part with a network, its rounding and its images; and "
+        "what a constant does to a mean and to a spread"
+    )
+    return statements(answer, truths, hint)

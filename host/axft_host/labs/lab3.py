@@ -193,12 +193,8 @@ def _shares(answer: Any, lab: Lab, result: Result) -> str | None:
 @task("3.7", 'letters of statements, as in "ac",')
 def _conclude(answer: Any, lab: Lab) -> str | None:
     truths = dict(zip("abcdef", (True, False, True, False, True, False), strict=True))
-    hints = {
-        "a": "if no forced value differs from the one that was there, what can differ later?",
-        "b": "what did fault C do in conv1?",
-        "c": "what does the figure of part 2 show behind fc1?",
-        "d": "which PE of part 3 has a harmless bit 7 stuck at 1?",
-        "e": "what is the fault space a list of, and are those bits in it?",
-        "f": "how were the six chosen?",
-    }
-    return statements(answer, truths, hints)
+    hint = (
+        "the runs of this lab that could contradict each of them (parts 1 to 3), and of how faults were chosen or "
+        "counted"
+    )
+    return statements(answer, truths, hint)

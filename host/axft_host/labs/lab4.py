@@ -189,12 +189,8 @@ def _looks(answer: Any, lab: Lab, lows: Floats, highs: Floats, truth: float) -> 
 @task("4.8", 'letters of statements, as in "ac",')
 def _conclude(answer: Any, lab: Lab) -> str | None:
     truths = dict(zip("abcdef", (False, True, False, True, True, False), strict=True))
-    hints = {
-        "a": "how many faults on how many images may that be, and which of the two counts?",
-        "b": "on which number does the width depend with the fault as the unit, and how?",
-        "c": "what was drawn at random, and what was not?",
-        "d": "what is the upper end of the interval for 60 faults?",
-        "e": "does the power know the outcomes?",
-        "f": "what does the moment of stopping depend on here?",
-    }
-    return statements(answer, truths, hints)
+    hint = (
+        "what was drawn at random and what was fixed, which number the width depends on, and what decides when a "
+        "campaign stops"
+    )
+    return statements(answer, truths, hint)

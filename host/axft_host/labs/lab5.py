@@ -217,14 +217,7 @@ def _(answer: Any, lab: Lab) -> str | None:
     return statements(
         answer,
         {"a": False, "b": True, "c": False, "d": True, "e": False, "f": True},
-        {
-            "a": "which choices did you try, and which did you not? What else may have been different?",
-            "b": "what does a larger sample change, and by how much did the other seed move a share?",
-            "c": "what is a pair worth, if the other pairs of its fault are known?",
-            "d": "what follows from the definition of an ignored bit, without any run?",
-            "e": "with which rounding of the weights was the accuracy of 2TE that is printed obtained?",
-            "f": "which of the readings have you seen, and did the order hold in each of them?",
-        },
+        "which choices were tried, what the unit of the sample is, and what follows from a definition without any run",
     )
 
 

@@ -131,13 +131,10 @@ def _(answer: Any, lab: Lab) -> str | None:
     return statements(
         answer,
         {"a": False, "b": True, "c": False, "d": True, "e": False},
-        {
-            "a": "in which of its steps does a golden run use the chain?",
-            "b": "what would have to happen for a pattern to come out that never was in?",
-            "c": "what is armed behind the broken position, in this chain, whatever is shifted in?",
-            "d": "on which signals does it depend whether an observed bit is counted?",
-            "e": "which faults, and which images, give the same result with and without the fault?",
-        },
+        (
+            "which steps use the chain, what lies on either side of a break, and what else can lead to the same "
+            "observation"
+        ),
     )
 
 
@@ -231,11 +228,8 @@ def _(answer: Any, lab: Lab) -> str | None:
     return statements(
         answer,
         {"a": False, "b": True, "c": True, "d": False, "e": False},
-        {
-            "a": "what lies between a count of cells and a bitstream, and what else must fit beside the PEs?",
-            "b": "through how many registers does an operand pass, with a gate and without?",
-            "c": "compare what all sites add with the PE that has none",
-            "d": "is a gate in front of a multiplier the thing that breaks in a chip?",
-            "e": "which sites, and which clock cycles, can the host reach by changing what it writes?",
-        },
+        (
+            "what a count of cells leaves out, how many registers an operand passes, and which sites and clock "
+            "cycles a host reaches"
+        ),
     )

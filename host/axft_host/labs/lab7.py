@@ -12,7 +12,7 @@ import numpy as np
 
 from axft_host.device.accelerator import Accelerator, DeviceHangError
 from axft_host.device.recovery import Failure, is_repeat
-from axft_host.labs.answers import number, require_result, statements
+from axft_host.labs.answers import names, number, require_result, statements
 from axft_host.labs.devices import PATIENTS, gemm_is_right, operands, simulated, simulation_of, told
 from axft_host.labs.session import Lab
 from axft_host.labs.tasks import Tasks
@@ -149,8 +149,8 @@ def _(answer: Any, lab: Lab) -> str | None:
 @task("7.2", "the letters of the patients")
 def _(answer: Any, lab: Lab) -> str | None:
     truths = {name.lower(): name != "D" for name in PATIENTS}
-    hints = dict.fromkeys(truths, "which of its rows is about arithmetic without faults, and how did it end?")
-    return statements(answer, truths, hints)
+    hint = "which row of a patient is about arithmetic without faults, and how it ended"
+    return statements(answer, truths, hint, noun="patients")
 
 
 @task("7.3", "the letters of the statements that hold")
@@ -158,13 +158,10 @@ def _(answer: Any, lab: Lab) -> str | None:
     return statements(
         answer,
         {"a": True, "b": False, "c": False, "d": True, "e": False},
-        {
-            "a": "from what are outcomes made, and is the count of activations among it?",
-            "b": "what does the driver do with what it has shifted in, before it runs anything (lab 6)?",
-            "c": "who else counts clock cycles while it waits?",
-            "d": "what is a golden run compared with, and does this patient's go wrong?",
-            "e": "how many bits of the device does a test of so many operands leave untouched?",
-        },
+        (
+            "what outcomes are made of, what the driver does before a run and while it waits, and how much of a "
+            "device one test touches"
+        ),
     )
 
 
@@ -235,14 +232,7 @@ def _(answer: Any, lab: Lab, device: Accelerator) -> str | None:
 @task("7.9", "a set of names of flip-flops")
 def _(answer: Any, lab: Lab, frame: Any) -> str | None:
     expected = set(frame.loc[frame["status"] == "hang", "site"])
-    if isinstance(answer, str) or not hasattr(answer, "__iter__"):
-        return f"a set of names is asked for, not {type(answer).__name__}"
-    given = {str(name) for name in answer}
-    if unknown := sorted(given - set(frame["site"])):
-        return f"{unknown[0][:60]!r} is not in the column `site`"
-    if extra := sorted(given - expected):
-        return f"no fault in {extra[0]} ended in a hang"
-    return f"those are right, but {len(expected - given)} more had one" if given != expected else None
+    return names(answer, expected, set(frame["site"]), "Look at `status` and `site` of the same row")
 
 
 @task("7.10", "a function of a list of failures")
@@ -301,11 +291,8 @@ def _(answer: Any, lab: Lab) -> str | None:
     return statements(
         answer,
         {"a": True, "b": False, "c": True, "d": False, "e": False},
-        {
-            "a": "would outcomes agree, fault by fault, if a fault of the list were translated wrongly?",
-            "b": "which of the properties of a chip does a simulation of a netlist not have?",
-            "c": "what is a hang, by its definition?",
-            "d": "what would such a fault do each time it is run, on a device that is deterministic?",
-            "e": "what has to move for anything on a processor to run that waits for its bus?",
-        },
+        (
+            "what two devices must do alike in order to agree, what a chip has that a netlist lacks, and how a "
+            "hang is defined"
+        ),
     )
