@@ -333,8 +333,7 @@ pd.Series(METHODS, name="what is meant").to_frame()
 
 # %% tags=["task-5.10"]
 methods = dict.fromkeys(METHODS, ...)
-methods["configuration"] = "34P"
-# and so on
+# methods["configuration"] = "34P", and so on
 
 check("5.10", methods, result=mine)
 

@@ -73,6 +73,14 @@ def test_array_says_what_is_wrong(answer: object, said: str) -> None:
     assert message is not None and said in message
 
 
+def test_array_knows_expected_mistakes() -> None:
+    """A hint goes to who made that very mistake."""
+    hints = [([100, 200], "in percent"), ([2, 1], "the other way round")]
+    assert array([2, 1], [1, 2], hints=hints) == "the other way round"
+    assert array([1, 2], [1, 2], hints=[([1, 2], "never")]) is None
+    assert array([1, 3], [1, 2], hints=hints, otherwise="Why?") == "1 of 2 entries is wrong, the first at [1]. Why?"
+
+
 def test_array_accepts_lists_arrays_and_tables() -> None:
     """Also with what rounding leaves."""
     for answer in ([[0.1 + 0.2], [2]], np.array([[0.3], [2.0]]), pd.DataFrame({"a": [0.3, 2]})):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from axft_host.labs.lab5 import METHODS, difference, printed_table
+from axft_spec.errors import ConfigError
 from support.labs import run_lab
 
 GIVEN = {"5.7": {"table": "table"}, "5.8": {"differences": "differences"}, "5.10": {"result": "mine"}}
@@ -19,26 +20,28 @@ def said(task: str, answer: object) -> str:
 @pytest.mark.parametrize(
     ("task", "answer", "part"),
     [
-        ("5.1", {"2TE", "2PT"}, "2PT misses 100 by no more than the rounding"),
-        ("5.1", set(), "a row is missing"),
-        ("5.1", {"8P", "2TE"}, "8P does sum to 100"),
+        ("5.1", {"2TE", "2PT"}, "1 of the 2 names given does not belong there. How far from 100"),
+        ("5.1", set(), "1 is missing"),
+        ("5.1", {"8P", "Baseline"}, "2 of the 2 names given do not belong there, and 1 is missing"),
         ("5.1", "2TE", "a set of names"),
         ("5.2", 0.81, "everything else"),
         ("5.2", 19, "in percent, and a fraction"),
-        ("5.3", [7143, 9986], "larger space comes first"),
+        ("5.3", [7143, 9986], "Baseline: that is the size for the other number of bits"),
         ("5.3", [6946, 5440], "95 %"),
-        ("5.3", 9986, "shape"),
-        ("5.3", [9986, ...], "not all of this are numbers"),
+        ("5.3", 9986, "2 numbers are asked for: Baseline, the others"),
+        ("5.3", [9986, ...], "the others is not answered yet"),
         ("5.4", 0.02, "percent are asked for"),
         ("5.4", 1, "2,401 faults do not give it"),
-        ("5.5", [0, 0, 0, 100 / 12, 200 / 12, 25, 50], "a weight has 8"),
+        ("5.5", [0, 0, 0, 100 / 12, 200 / 12, 25, 50], "a weight has 8, or 16"),
         ("5.5", [0, 0, 0, 0.125, 0.25, 0.375, 0.75], "fractions"),
         ("5.6", "34P", "above its bound"),
         ("5.7", "raw outputs", "moves it by 0.0 points"),
+        ("5.7", "other sample", "another one by more"),
+        ("5.7", ["im2col"], "in quotation marks"),
         ("5.7", "base", "compared with this one"),
-        ("5.8", {"base"}, "is the printed difference between"),
+        ("5.8", {"base"}, "Between which `low` and `high` is"),
         ("5.9", "abdf", "1 of the 6 statements needs another look. Think of which choices"),
-        ("5.10", {**dict.fromkeys(METHODS, ...), list(METHODS)[-1]: 1}, "configuration is not stated"),
+        ("5.10", {**dict.fromkeys(METHODS, ...), list(METHODS)[-1]: 1}, "configuration is not stated: its name"),
         ("5.10", {"config": "34P"}, "missing: array"),
     ],
 )
@@ -50,8 +53,9 @@ def test_wrong_answer_is_told_what_is_wrong(task: str, answer: object, part: str
 
 
 def test_methods_must_be_those_of_the_result() -> None:
-    """An entry that is another campaign's is named."""
+    """Entries that are another campaign's are counted, and how they are written plays no part."""
     methods = dict(run_lab("5").namespace["methods"])
+    assert said("5.10", methods | {"array": "28 X 28", "space": "12,544"}) == "✓ 5.10 right"
     assert said("5.10", methods) == "✓ 5.10 right"
     for key, wrong in (
         ("kind", "flip"),
@@ -61,20 +65,21 @@ def test_methods_must_be_those_of_the_result() -> None:
         ("space", 12_543),
         ("reach", "this PE"),
     ):
-        assert f"wrong: {key}: " in said("5.10", methods | {key: wrong})
+        line = said("5.10", methods | {key: wrong})
+        assert "1 of the 17 entries is not what this result was run with" in line and str(wrong) not in line
 
 
-def test_difference_is_that_of_campaign_compare() -> None:
-    """The same mean and interval as `axft-hw campaign compare` computes from the stores."""
-    from axft_host.campaign.contrast import contrasts
-
+def test_difference_is_that_of_the_faults() -> None:
+    """The mean over faults, and an interval around it that is narrower than that of two samples would be."""
     results = run_lab("5").namespace["results"]
     a, b = results["34P", "base"], results["8P", "base"]
-    ((one,), _) = contrasts([a.directory, b.directory], "critical")
     made = difference(a, b)
-    assert made["difference"] == pytest.approx(100 * one.test.difference)
-    assert made["low"] == pytest.approx(100 * one.interval.low)
-    assert made["high"] == pytest.approx(100 * one.interval.high)
+    mean = (a.frame["critical"] - b.frame["critical"]).mean() / run_lab("5").namespace["IMAGES"]
+    assert made["difference"] == pytest.approx(100 * mean)
+    assert made["low"] < made["difference"] < made["high"]
+    assert difference(b, a)["low"] == pytest.approx(-made["high"])
+    with pytest.raises(ConfigError, match="seed of the draw"):
+        difference(a, results["8P", "other sample"])
 
 
 def test_printed_table_is_the_published_one() -> None:

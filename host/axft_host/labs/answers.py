@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = [
     "Hints",
@@ -162,7 +163,7 @@ def several(
     Parameters
     ----------
     answer : object
-        A list or a tuple.
+        A list, a tuple or an array.
     names : sequence of str
         What the numbers are called in the notebook.
     expected : sequence of float
@@ -173,6 +174,8 @@ def several(
     otherwise : str
         As for `number`; for all.
     """
+    if isinstance(answer, np.ndarray):
+        answer = answer.tolist()
     if not isinstance(answer, list | tuple) or len(answer) != len(names):
         return f"{len(names)} numbers are asked for: {', '.join(names)}"
     each = [tolerance] * len(names) if isinstance(tolerance, int | float) else tolerance
@@ -185,7 +188,14 @@ def several(
     return None
 
 
-def array(answer: object, expected: Any, *, tolerance: float = 0.0, otherwise: str = "") -> str | None:
+def array(
+    answer: object,
+    expected: Any,
+    *,
+    tolerance: float = 0.0,
+    hints: Iterable[tuple[Any, str]] = (),
+    otherwise: str = "",
+) -> str | None:
     """Judge an array of numbers: its shape first, then how many entries are wrong, and where the first of them is.
 
     Where it is is not said if all that is expected are zeros and ones: such an entry is right if it is the other one.
@@ -196,6 +206,9 @@ def array(answer: object, expected: Any, *, tolerance: float = 0.0, otherwise: s
         What the student gave: an array, a list, a table.
     expected : array_like
     tolerance : float
+        As for `number`.
+    hints : iterable of (array_like, str)
+        Wrong answers that are to be expected, and what to tell who gives them.
     otherwise : str
         Added to what is said of wrong entries.
     """
@@ -207,12 +220,18 @@ def array(answer: object, expected: Any, *, tolerance: float = 0.0, otherwise: s
     except (TypeError, ValueError):
         return f"numbers of shape {expected.shape} are asked for, and not all of this are numbers"
     if given.shape != expected.shape:
-        if given.shape == expected.shape[::-1]:
-            return f"the shape must be {expected.shape}, not {given.shape}: are rows and columns exchanged?"
-        return f"the shape must be {expected.shape}, not {given.shape}"
-    wrong = ~np.isclose(given, expected, rtol=1e-9, atol=max(tolerance, 1e-12))
+        exchanged = ": are rows and columns exchanged?" if given.shape == expected.shape[::-1] else ""
+        return f"the shape must be {expected.shape}, not {given.shape}{exchanged}"
+
+    def near(values: Any) -> NDArray[np.bool_]:
+        return np.isclose(given, np.asarray(values, np.float64), rtol=1e-9, atol=max(tolerance, 1e-12))
+
+    wrong = ~near(expected)
     if not wrong.any():
         return None
+    known = next((hint for values, hint in hints if near(values).all()), None)
+    if known is not None:
+        return known
     count = int(wrong.sum())
     said = f"{count} of {wrong.size} entries {'is' if count == 1 else 'are'} wrong"
     if not np.isin(expected, (0, 1)).all():

@@ -177,15 +177,15 @@ def _outcome(answer: Any, lab: Lab) -> str | None:
 def _shares(answer: Any, lab: Lab, result: Result) -> str | None:
     if not isinstance(answer, dict) or set(answer) != {"shares", "rate"}:
         return "a dict with the keys shares and rate is asked for, as the cell has it"
-    rows = list(result.frame["outcomes"])
-    shares = np.array([row.count("C") / len(row) for row in rows])
+    counts = np.array([row.count("C") for row in result.frame["outcomes"]])
+    shares = counts / len(result.frame["outcomes"].iloc[0])
     for name, given in answer.items():
         if is_open(given):
             return f"critical_{name} is not answered yet"
-    wrong = array(answer["shares"], shares)
+    hints = [(counts, "these are counts; divide by the number of images"), (100 * shares, "these are in percent")]
+    wrong = array(answer["shares"], shares, hints=hints)
     if wrong is not None:
-        counted = array(answer["shares"], [row.count("C") for row in rows]) is None
-        return "critical_shares: " + ("these are counts; divide by the number of images" if counted else wrong)
+        return f"critical_shares: {wrong}"
     wrong = number(answer["rate"], float(shares.mean()), tolerance=1e-6)
     return None if wrong is None else f"critical_rate: {wrong}"
 

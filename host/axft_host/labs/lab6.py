@@ -119,11 +119,9 @@ def _(answer: Any, lab: Lab, device: Accelerator) -> str | None:
     site = locate_break(device)
     if site is None:
         return "the chain of this device is whole: take the device that `broken_chain` has returned"
-    wrong = array(answer, [site.row, site.col, site.bit])
     low = device.hardware.site_range(Site.WEIGHT)[0]
-    if wrong is not None and array(answer, [site.row, site.col, site.bit - low]) is None:
-        return f"row and column are right; the bit at the first position of a PE is not bit 0 but bit {low}"
-    return wrong
+    said = f"row and column are right; the bit at the first position of a PE is not bit 0 but bit {low}"
+    return array(answer, [site.row, site.col, site.bit], hints=[([site.row, site.col, site.bit - low], said)])
 
 
 @task("6.5", "the letters of the statements that hold")
@@ -142,11 +140,9 @@ def _(answer: Any, lab: Lab) -> str | None:
 def _(answer: Any, lab: Lab) -> str | None:
     place = parse_fault(FAULT).sites[0]
     first = place.row + place.col
-    if array(answer, [first, first + 1]) is None:
-        return "the first is right; one clock period after its operands a product is in its register, and not yet added"
-    return array(
-        answer, [first, first + 2], otherwise="Find the first operands and the first sum of PE(1, 2) in the figure"
-    )
+    said = "the first is right; one clock period after its operands a product is in its register, and not yet added"
+    otherwise = "Find the first operands and the first sum of PE(1, 2) in the figure"
+    return array(answer, [first, first + 2], hints=[([first, first + 1], said)], otherwise=otherwise)
 
 
 @task("6.7", "a set of names of registers")
@@ -195,32 +191,28 @@ def _(answer: Any, lab: Lab, golden: Any) -> str | None:
 def _(answer: Any, lab: Lab, none: Any, weight: Any) -> str | None:
     bits, every = _hardware(1, "weight").pe_scan_bits, _hardware(1, "all").pe_scan_bits
     per_bit = [(getattr(weight, kind) - getattr(none, kind)) / bits for kind in ("flip_flops", "luts")]
-    expected = [none.flip_flops + every * per_bit[0], none.luts + every * per_bit[1]]
-    if (
-        array(answer, [none.flip_flops + 6 * bits * per_bit[0], none.luts + 6 * bits * per_bit[1]], tolerance=0.5)
-        is None
-    ):
-        return "not every site has as many bits as a weight: how wide are a product and a psum?"
-    if array(answer, [expected[0] - none.flip_flops, expected[1] - none.luts], tolerance=0.5) is None:
-        return "these are the cells of the sites alone: the PE itself is missing"
-    return array(
-        answer,
-        expected,
-        tolerance=1.5,
-        otherwise="Cells of a PE without sites, and for each bit of all sites what one costs",
-    )
+    empty = np.array([none.flip_flops, none.luts])
+    expected = empty + every * np.array(per_bit)
+    hints = [
+        (empty + 6 * bits * np.array(per_bit), "not every site has as many bits as a weight: how wide is a product?"),
+        (expected - empty, "these are the cells of the sites alone: the PE itself is missing"),
+        (expected[::-1], "flip-flops come first, then look-up tables"),
+    ]
+    otherwise = "Cells of a PE without sites, and for each bit of all sites what one costs"
+    return array(answer, expected, tolerance=1.5, hints=hints, otherwise=otherwise)
 
 
 @task("6.10", "three whole numbers: without sites, with weight, with all")
 def _(answer: Any, lab: Lab, counted: Mapping[str, Any]) -> str | None:
-    expected = [math.isqrt(int(_USABLE * LUTS / area.luts)) for area in counted.values()]
-    if array(answer, [math.isqrt(LUTS // area.luts) for area in counted.values()]) is None:
-        return "this fills the device to the last look-up table; only 85 % of them are to be used"
-    if array(answer, [int(_USABLE * LUTS / area.luts) for area in counted.values()]) is None:
-        return "these are numbers of PEs; the side of a square array is asked for"
-    return array(
-        answer, expected, otherwise="The largest n for which n x n PEs take at most 85 % of the look-up tables"
-    )
+    elements = [int(_USABLE * LUTS / area.luts) for area in counted.values()]
+    expected = [math.isqrt(number) for number in elements]
+    full = [math.isqrt(LUTS // area.luts) for area in counted.values()]
+    hints = [
+        (full, "this fills the device to the last look-up table; only 85 % of them are to be used"),
+        (elements, "these are numbers of PEs; the side of a square array is asked for"),
+    ]
+    otherwise = "The largest n for which n x n PEs take at most 85 % of the look-up tables"
+    return array(answer, expected, hints=hints, otherwise=otherwise)
 
 
 @task("6.11", "the letters of the statements that hold")
