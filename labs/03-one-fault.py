@@ -172,10 +172,11 @@ fig, axes = plt.subplots(figsize=(8, 3.4), layout="constrained")
 for (bit, shares), style in zip(left.items(), ("o:", "s-.", "^--", "D-", "v-"), strict=True):
     axes.plot(range(5), 100 * shares, style, label=f"bit {bit}", color=plt.get_cmap("viridis")((bit - 3) / 5))
 axes.set_xticks(range(5), [stage.replace("rounding, ", "rounding,\n") for stage in stages])
-axes.set(
-    ylabel="values that differ, %", title=f"Stuck at 1 on the weight line of PE(5, 12), {IMAGES} images", ylim=(0, 105)
-)
-axes.legend(frameon=False, ncols=5, loc="upper left", fontsize=9)
+axes.set(title=f"Stuck at 1 on the weight line of PE(5, 12), {IMAGES} images")
+axes.set(ylabel="values that differ, % (logarithmic)", yscale="log", ylim=(2, 130))
+axes.set_yticks([2, 5, 10, 20, 50, 100], ["2", "5", "10", "20", "50", "100"])
+axes.minorticks_off()
+axes.legend(frameon=False, loc="lower right", fontsize=9)
 lab.picture(
     fig,
     "Share of values that differ behind each stage: a few percent at first, most of them in the end.",

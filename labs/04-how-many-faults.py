@@ -354,7 +354,7 @@ for wrong, style, colour, label in (
     ever = np.maximum.accumulate(wrong, axis=1).mean(axis=0)
     right.plot(LOOKS, 100 * ever, style, color=colour, label=label)
 right.plot(LOOKS, 100 * usual_excluded.mean(axis=0), ":", color="#a4133c", label="usual, at this look alone")
-right.axhline(5, color="black", linewidth=0.8)
+right.axhline(5, color="black", linewidth=0.8, label="5%, as a 95% interval allows")
 right.set(xlabel="faults so far", ylabel="campaigns, %", title="The true rate is excluded", ylim=(0, None))
 right.legend(frameon=False, fontsize=9)
 lab.picture(
@@ -365,7 +365,7 @@ lab.picture(
 # The campaign on the left was not drawn at random: it is the first in which the usual interval goes wrong. The grey
 # band is wider at most looks: that is the price of being allowed to look. It never grows again, for what has once
 # been ruled out stays so; that is why its ends may lie inside the usual ones late in a campaign. (On the right, 200
-# campaigns for betting and all 1,000 for the usual interval; the thin line is the 5% that a 95% interval allows.)
+# campaigns for betting and all 1,000 for the usual interval.)
 # With such a band, a campaign may stop as soon as it is narrow enough. This one looks after every 50 faults, and
 # stops at 7 points on either side:
 
