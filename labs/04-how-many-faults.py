@@ -214,9 +214,10 @@ for axes, count, name in zip(grid, (DRAWN * IMAGES, DRAWN), ("pairs", "faults"),
         line, mark, colour = ("-", "o", "#1f6f8b") if holds else (":", "x", "#a4133c")
         axes.plot([100 * made.low, 100 * made.high], [place] * 2, line, color=colour)
         axes.plot(100 * made.rate, place, mark, color=colour, markersize=4)
-    axes.axvline(100 * true_rate, color="black", linewidth=1)
+    axes.axvline(100 * true_rate, color="black", linewidth=1, label="true rate")
     axes.set(xlabel="critical rate, %", title=f"n = number of {name}")
 grid[0].set_ylabel("campaign")
+grid[0].legend(frameon=False, loc="upper right")
 lab.picture(
     fig, "Forty campaigns with intervals: those made of pairs mostly miss the true rate, those of faults hold it."
 )

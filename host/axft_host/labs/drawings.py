@@ -178,7 +178,7 @@ def areas(counted: Mapping[str, Any], ratio: float) -> Picture:
             axes.bar_label(bars, padding=7)
             guess = getattr(none, kind) + ratio * (getattr(some, kind) - getattr(none, kind))
             told_once = "the line through the first two" if kind == "luts" else None
-            axes.plot(places[-1], guess, "D", ms=8, mfc="none", mec=_INK, linestyle="none", label=told_once)
+            axes.plot(places[-1], guess, "D", ms=8, mfc="white", mec=_INK, linestyle="none", label=told_once)
         axes.set_xticks(range(len(counted)), [f"sites: {name}" for name in counted])
         axes.set_ylabel("cells of one PE")
         axes.margins(y=0.18)
