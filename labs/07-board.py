@@ -157,7 +157,7 @@ OUT = Path(tempfile.mkdtemp(prefix="axft-lab-7-"))  # where results go
 same_faults = {"faults": FAULTS, "images": IMAGES, "seed": 7, "workers": 1, "progress": False}
 there = axft.inject("34P", out=OUT / "there", **same_faults, **place)
 here = axft.inject("34P", out=OUT / "here", **same_faults)
-same = there.compare(here)
+same = there.diff(here)
 print(
     f"{same.pairs} pairs of {same.faults} faults compared: {same.differing_pairs} outcomes differ, "
     f"{same.differing_activated} counts of activations"

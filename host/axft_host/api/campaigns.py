@@ -14,6 +14,7 @@ import pandas as pd
 from axft_host.api.results import Result
 from axft_host.api.show import table_html
 from axft_host.campaign.cluster import cluster_of
+from axft_host.campaign.compare import Comparison, compare_campaigns
 from axft_host.campaign.conduct import resume_runs, run_spec
 from axft_host.campaign.contrast import contrasts
 from axft_host.campaign.directory import read_campaign_dir, result_dirs, states
@@ -211,6 +212,26 @@ class Campaign:
         found, _ = contrasts(result_dirs(self.directory), outcome)
         columns = ["config_a", "config_b", "lowering", "outcome", "difference", "low", "high", "p_value"]
         return pd.DataFrame([one.to_json() for one in found])[[*columns, "p_value_corrected", "faults"]]
+
+    def diff(self, other: Campaign | str | PathLike[str]) -> dict[str, Comparison]:
+        """Compare its runs with those of the same names in another campaign, pair by pair, as ``axft-hw diff`` does.
+
+        Parameters
+        ----------
+        other : Campaign or path
+
+        Returns
+        -------
+        dict of str to Comparison
+            By name of the run; `equal` of each says whether nothing differs.
+
+        Raises
+        ------
+        StoreError
+            If one lacks a run of the other, or two runs cannot be compared.
+        """
+        path = other.directory if isinstance(other, Campaign) else Path(fspath(other))
+        return dict(compare_campaigns(self.directory, path))
 
     def __repr__(self) -> str:
         where = "not run" if self._directory is None else f"in {str(self._directory)!r}"

@@ -11,6 +11,7 @@ import pandas as pd
 
 from axft_host.api.show import facts_html, table_html
 from axft_host.campaign.compare import Comparison, compare
+from axft_host.campaign.contrast import Contrast, contrasts
 from axft_host.campaign.directory import RunState, states
 from axft_host.campaign.export import fault_table
 from axft_host.campaign.sequential import CLASSES
@@ -142,8 +143,8 @@ class Result:
         table = pd.DataFrame(rows)
         return table.set_index(dimension) if rows else table
 
-    def compare(self, other: Result | str | Path) -> Comparison:
-        """Compare with a result of the same faults and images, pair by pair, as ``axft-hw diff`` does.
+    def diff(self, other: Result | str | Path) -> Comparison:
+        """Compare with a result of the same faults and images pair by pair, as ``axft-hw diff`` does.
 
         Parameters
         ----------
@@ -152,14 +153,40 @@ class Result:
         Returns
         -------
         Comparison
-            `pairs` compared, `differing_pairs` of them, the `first` of those, what else differs.
+            `pairs` compared, `differing_pairs` of them, the `first` of those, what else differs; `equal` if nothing.
 
         Raises
         ------
         StoreError
             If the two cannot be compared.
         """
-        return compare(self.store, other.store if isinstance(other, Result) else Path(other))
+        return compare(self.store, _store_of(other))
+
+    def compare(self, other: Result | str | Path, outcome: str = "critical") -> Contrast:
+        """Compare the rates of two configurations that met the same faults, as ``axft-hw campaign compare`` does.
+
+        Parameters
+        ----------
+        other : Result or path
+            Of another configuration: the same fault space, faults, images and lowering.
+        outcome : str
+            ``masked``, ``tolerable`` or ``critical``.
+
+        Returns
+        -------
+        Contrast
+            `difference`, the mean over the faults of this result's rate less the other's, a fraction; its `interval`
+            at `confidence`, for the fault space; `p_value` of the hypothesis that no fault tells the two apart.
+
+        Raises
+        ------
+        ConfigError
+            If the two are of one configuration, or cannot be compared; the message says in what they differ.
+        StoreError
+            If a result cannot be read.
+        """
+        found, _ = contrasts([self.store, _store_of(other)], outcome)
+        return found[0]
 
     def __repr__(self) -> str:
         return f"Result({str(self.directory)!r})"
@@ -193,6 +220,11 @@ class Result:
         if not self.complete:
             facts.append(("state", f"{self.state.state}; `resume` goes on"))
         yield facts_html([*facts, ("result", str(self.directory))])
+
+
+def _store_of(result: Result | str | Path) -> Path:
+    """Return the store of a result, or what may be one."""
+    return result.store if isinstance(result, Result) else Path(result)
 
 
 def _done(store: Path) -> int:

@@ -68,6 +68,16 @@ class Contrast:
     interval: Interval
     confidence: float
 
+    @property
+    def difference(self) -> float:
+        """Mean over the faults of A's rate less B's, a fraction."""
+        return self.test.difference
+
+    @property
+    def p_value(self) -> float:
+        """Of the hypothesis that under every fault it makes no difference which of the two it meets."""
+        return self.test.p_value
+
     def to_json(self) -> dict[str, Any]:
         """Return the members as plain JSON values."""
         return {
@@ -77,11 +87,11 @@ class Contrast:
             "config_b": self.name_b,
             "lowering": self.lowering,
             "outcome": self.outcome,
-            "difference": self.test.difference,
+            "difference": self.difference,
             "low": self.interval.low,
             "high": self.interval.high,
             "confidence": self.confidence,
-            "p_value": self.test.p_value,
+            "p_value": self.p_value,
             "p_value_corrected": self.corrected,
             "faults": self.test.faults,
             "differing_faults": self.test.differing,

@@ -51,10 +51,18 @@ def test_run_is_what_the_command_runs(campaign: axft.Campaign, place: Path) -> N
     (place / "two.toml").write_text(FILE, encoding="utf-8")
     said = invoke("campaign", "run", "two.toml", "--workers", "1", "--out", "theirs")
     assert said.exit_code == 0, said.output
-    for name, result in campaign.results.items():
-        assert result.compare(place / "theirs" / name).differing_pairs == 0
+    differences = campaign.diff("theirs")
+    assert list(differences) == list(campaign.results)
+    assert all(one.equal and one.pairs for one in differences.values())
     theirs = json.loads(invoke("campaign", "compare", "theirs", "--json").stdout)["comparisons"]
     assert campaign.compare()["p_value"].tolist() == [one["p_value"] for one in theirs]
+    here, there = (campaign.results[f"{theirs[0][key]}-im2col"] for key in ("config_a", "config_b"))
+    assert not here.diff(there).equal
+    two = here.compare(there)
+    assert [two.difference, two.interval.low, two.p_value] == [
+        theirs[0][key] for key in ("difference", "low", "p_value")
+    ]
+    assert here.compare(there, "masked").outcome == "masked"
     assert campaign.rates.index.get_level_values("run").unique().tolist() == ["8P-im2col", "34P-im2col"]
 
 

@@ -44,7 +44,7 @@ def test_keywords_give_what_options_give(place: Path) -> None:
     theirs = command("inject", "--config", "34P", *WORDS, *options.split(), "--out", "theirs")
     for name, row in result.rates.iterrows():
         assert row[["rate", "low", "high"]].to_dict() == theirs["outcomes"][name]
-    compared = result.compare("theirs")
+    compared = result.diff("theirs")
     assert (compared.pairs, compared.differing_pairs, compared.differing_activated) == (150, 0, 0)
     assert result.complete
     assert result.directory == Path("mine")
