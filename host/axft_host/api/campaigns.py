@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from axft_host.api.keywords import by_keywords
 from axft_host.api.results import Result
 from axft_host.api.show import table_html
 from axft_host.campaign.cluster import cluster_of
@@ -56,6 +57,7 @@ class Campaign:
     >>> campaign.run().rates  # doctest: +SKIP
     """
 
+    @by_keywords
     def __init__(
         self,
         spec: str | PathLike[str] | None = None,
@@ -76,7 +78,8 @@ class Campaign:
         }
         given = {name: _plain(table) for name, table in tables.items() if table is not None}
         if spec is not None and (given or title is not None):
-            raise ConfigError(f"a campaign is a file or keywords, not both: {fspath(spec)} and {', '.join(given)}")
+            named = ", ".join([*(() if title is None else ("title",)), *given])
+            raise ConfigError(f"a campaign is a file or keywords, not both: {fspath(spec)} and {named}")
         if spec is not None:
             self._text = read_text(Path(spec))
             self.spec = read_spec(Path(spec))
@@ -87,6 +90,7 @@ class Campaign:
         self._directory: Path | None = None
 
     @classmethod
+    @by_keywords
     def open(cls, directory: str | PathLike[str]) -> Campaign:
         """Return a campaign that has begun.
 
@@ -114,6 +118,7 @@ class Campaign:
             raise StoreError("this campaign has not run; call run(), or use Campaign.open(directory)")
         return self._directory
 
+    @by_keywords
     def check(self, *, workers: int | None = None) -> pd.DataFrame:
         """Return what its runs amount to, as ``axft-hw campaign check`` does: fault space, faults, pairs, seconds.
 
@@ -124,6 +129,7 @@ class Campaign:
         found = [forecast(run, plan_run(self.spec, run)) for run in runs]
         return pd.DataFrame([one.to_json() for one in found]).set_index("name")
 
+    @by_keywords
     def run(
         self,
         out: str | PathLike[str] | None = None,
@@ -156,6 +162,7 @@ class Campaign:
         self._directory = result.directory
         return self
 
+    @by_keywords
     def resume(self, *, workers: int | None = None, dask: str | None = None, progress: bool = True) -> Campaign:
         """Run what is missing, and return this campaign; nothing that is done runs again.
 
@@ -190,6 +197,7 @@ class Campaign:
         found = {name: result.rates for name, result in self.results.items() if len(result.frame)}
         return pd.concat(found, names=["run"]) if found else pd.DataFrame()
 
+    @by_keywords
     def compare(self, outcome: str = "critical") -> pd.DataFrame:
         """Compare its configurations on the same faults, as ``axft-hw campaign compare`` does.
 
@@ -213,6 +221,7 @@ class Campaign:
         columns = ["config_a", "config_b", "lowering", "outcome", "difference", "low", "high", "p_value"]
         return pd.DataFrame([one.to_json() for one in found])[[*columns, "p_value_corrected", "faults"]]
 
+    @by_keywords
     def diff(self, other: Campaign | str | PathLike[str]) -> dict[str, Comparison]:
         """Compare its runs with those of the same names in another campaign, pair by pair, as ``axft-hw diff`` does.
 

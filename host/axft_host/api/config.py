@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import get_type_hints
 
+from axft_host.api.keywords import by_keywords, check_type
 from axft_host.campaign.workload import WorkloadOptions, resolve_config
 from axft_host.nn.quantise import check_rounding
 from axft_spec.config import PRESETS, ArrayConfig, PaperRow, Preset
@@ -50,6 +52,8 @@ class Config:
     operand_a: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        for name, hint in get_type_hints(type(self)).items():
+            check_type(name, getattr(self, name), hint)
         check_lowering(self.lowering)
         if self.rounding is not None:
             check_rounding(self.rounding)
@@ -83,6 +87,7 @@ class Config:
         """Energy saved against the 16-bit baseline, a fraction, by a fit to the study's column."""
         return None if self.preset is None else self.preset.energy_reduction
 
+    @by_keywords
     def options(
         self,
         *,

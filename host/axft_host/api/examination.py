@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from axft_host.api.keywords import by_keywords
 from axft_host.doctor.examine import DoctorOptions, open_examination
 
 __all__ = ["doctor"]
 
 
+@by_keywords
 def doctor(
     board: str = "emu",
     *,

@@ -16,6 +16,7 @@ import numpy as np
 
 from axft_host.api.campaigns import Campaign
 from axft_host.api.injection import FollowedFault
+from axft_host.api.keywords import by_keywords
 from axft_host.api.multipliers import MultiplierErrors, multiplier
 from axft_host.api.results import Result
 from axft_host.api.tracing import Trace
@@ -94,11 +95,16 @@ def _named(results: Results) -> list[tuple[str, Figures]]:
     if isinstance(results, Campaign):
         results = results.results
     if isinstance(results, Mapping):
-        return [(name, result.figures) for name, result in results.items()]
-    figures = [result.figures for result in ([results] if isinstance(results, Result) else results)]
-    return list(zip(result_labels(figures), figures, strict=True))
+        names, given = list(results), list(results.values())
+    else:
+        names, given = [], [results] if isinstance(results, Result) else list(results)
+    if not given:
+        raise ConfigError("a figure needs one result or more, not none")
+    figures = [result.figures for result in given]
+    return list(zip(names or result_labels(figures), figures, strict=True))
 
 
+@by_keywords
 def outcomes(results: Results) -> Picture:
     """Draw the rates of the three classes with their intervals, and those of the study where there are any.
 
@@ -121,6 +127,7 @@ def outcomes(results: Results) -> Picture:
     return _picture(size, lambda figure: draw_rates(figure.add_subplot(), named), f"Rates with intervals. {told}.")
 
 
+@by_keywords
 def energy(results: Results) -> Picture:
     """Draw energy reduction against critical rate with intervals, beside the study's points.
 
@@ -133,6 +140,7 @@ def energy(results: Results) -> Picture:
     return _picture((7, 4.5), lambda figure: draw_energy(figure, named), "Energy reduction against critical rate.")
 
 
+@by_keywords
 def array(result: Result, metric: str = "critical") -> Picture:
     """Draw a heat map over the PEs.
 
@@ -159,6 +167,7 @@ def array(result: Result, metric: str = "critical") -> Picture:
     return _picture((6, 5), lambda figure: draw_array(figure.add_subplot(), label, one, metrics[metric]), f"{alt}.")
 
 
+@by_keywords
 def profile(result: Result, dimension: str = "bit") -> Picture:
     """Draw rates with intervals of groups of faults.
 
@@ -183,6 +192,7 @@ def profile(result: Result, dimension: str = "bit") -> Picture:
     return _picture((7, 3.5), draw, f"Outcomes of {label} by {DIMENSIONS[dimension]}.")
 
 
+@by_keywords
 def accuracy(result: Result) -> Picture:
     """Draw how many faults left which accuracy."""
     ((label, one),) = _named(result)
@@ -190,6 +200,7 @@ def accuracy(result: Result) -> Picture:
     return _picture((7, 3.5), lambda figure: draw_accuracy(figure.add_subplot(), label, one), alt)
 
 
+@by_keywords
 def error_map(part: MultiplierErrors | str, width: int = 8) -> Picture:
     """Draw the error of a multiplier over all pairs of operands.
 
@@ -213,6 +224,7 @@ def error_map(part: MultiplierErrors | str, width: int = 8) -> Picture:
     return _picture((6, 5), lambda figure: draw_errors(figure.add_subplot(), title, made.operands, made.errors), alt)
 
 
+@by_keywords
 def layers(followed: FollowedFault, image: int = 0) -> Picture:
     """Draw one image on its way through the layers: golden values, faulty ones, and their difference.
 
@@ -241,6 +253,7 @@ def layers(followed: FollowedFault, image: int = 0) -> Picture:
     return _picture(size, lambda figure: draw_layers(figure, title, named), f"{title}. Differing values: {told}.")
 
 
+@by_keywords
 def operands(trace: Trace, cycle: int) -> Picture:
     """Draw which PEs hold operands in one cycle, with the numbers where there is room.
 

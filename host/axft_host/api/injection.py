@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from axft_host.api.config import Config, PathOrName, as_config
+from axft_host.api.keywords import by_keywords
 from axft_host.api.results import Result
 from axft_host.api.show import table_html
 from axft_host.backends.registry import open_backend
@@ -35,6 +36,7 @@ Listed = str | Path | Iterable[str | AnyFault]
 _FOLLOWED_IMAGES = 10
 
 
+@by_keywords
 def inject(
     config: Config | str | None,
     *,
@@ -152,6 +154,7 @@ def inject(
     return Result(run_campaign(plan, target, make_progress() if progress else None).store)
 
 
+@by_keywords
 def resume(result: Result | str | Path, *, workers: int | None = None, progress: bool = True) -> Result:
     """Run the faults of a result that are missing, and no others.
 
@@ -242,6 +245,7 @@ class FollowedFault:
 _SHOWN = ("activated", "psums", "struck_psums", "differing_psums", "values", "differing_values", "differing_images")
 
 
+@by_keywords
 def follow(
     config: Config | str | None,
     fault: str | Fault,

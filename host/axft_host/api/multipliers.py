@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from axft_host.api.keywords import by_keywords
 from axft_host.reports.catalogue import configuration_rows, multiplier_rows
 from axft_spec.config import PRESETS
 from axft_spec.errors import ConfigError
@@ -33,6 +34,7 @@ def configs() -> pd.DataFrame:
     return table.set_index("name")
 
 
+@by_keywords
 def multipliers(width: int = 12) -> pd.DataFrame:
     """Return the published parts with their errors computed here, as ``axft-hw multipliers`` lists them.
 
@@ -122,6 +124,7 @@ class MultiplierErrors:
         return values.astype(np.int64)
 
 
+@by_keywords
 def multiplier(name: str, width: int = 8) -> MultiplierErrors:
     """Return a multiplier with its errors.
 

@@ -6,6 +6,7 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from axft_host.api.campaigns import Campaign
+from axft_host.api.keywords import by_keywords
 from axft_host.api.results import Result
 from axft_host.campaign.summary import TARGETS
 from axft_host.reports.files import check_targets, write_files
@@ -43,6 +44,7 @@ class Report:
         return element("iframe", srcdoc=self.page, title="Fault-injection report", style=style)
 
 
+@by_keywords
 def report(
     *results: Result | Campaign | str | PathLike[str],
     html: str | PathLike[str] | None = None,

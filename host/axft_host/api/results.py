@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from axft_host.api.keywords import by_keywords
 from axft_host.api.show import facts_html, table_html
 from axft_host.campaign.compare import Comparison, compare
 from axft_host.campaign.contrast import Contrast, contrasts
@@ -46,6 +47,7 @@ class Result:
         If there is none, or it cannot be read.
     """
 
+    @by_keywords
     def __init__(self, path: str | Path) -> None:
         self.store = store_path(Path(path))
         self.directory = self.store.parent
@@ -68,6 +70,7 @@ class Result:
         """All figures: those of the report's page."""
         return read_figures(self.store)
 
+    @by_keywords
     def summary(self, target: str = TARGETS[0]) -> Summary:
         """Return the figures of the campaign as a whole.
 
@@ -111,6 +114,7 @@ class Result:
         """One row per (fault, image) pair: `fault`, `image`, `outcome`."""
         return outcome_pairs(self.frame)
 
+    @by_keywords
     def profile(self, dimension: str) -> pd.DataFrame:
         """Return rates with intervals of groups of faults.
 
@@ -143,6 +147,7 @@ class Result:
         table = pd.DataFrame(rows)
         return table.set_index(dimension) if rows else table
 
+    @by_keywords
     def diff(self, other: Result | str | Path) -> Comparison:
         """Compare with a result of the same faults and images pair by pair, as ``axft-hw diff`` does.
 
@@ -162,6 +167,7 @@ class Result:
         """
         return compare(self.store, _store_of(other))
 
+    @by_keywords
     def compare(self, other: Result | str | Path, outcome: str = "critical") -> Contrast:
         """Compare the rates of two configurations that met the same faults, as ``axft-hw campaign compare`` does.
 
@@ -251,6 +257,7 @@ def outcome_pairs(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+@by_keywords
 def open_result(path: str | Path) -> Result:
     """Return a result that is there already.
 

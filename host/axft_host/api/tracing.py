@@ -10,9 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from axft_host.api.config import Config, as_config
+from axft_host.api.keywords import by_keywords
 from axft_host.api.player import player
 from axft_spec.config import ArrayConfig
-from axft_spec.errors import FaultError
+from axft_spec.errors import ConfigError, FaultError
 from axft_spec.faults import Fault, check_fault, parse_fault
 from axft_spec.reference import TileRun, run_tile
 
@@ -100,6 +101,7 @@ class Trace:
 _COLUMNS = ("activation", "weight", "psum", "golden_psum")
 
 
+@by_keywords
 def trace(
     config: Config | ArrayConfig | str,
     activations: Sequence[Sequence[int]] | Int64,
@@ -143,7 +145,7 @@ def trace(
         check_fault(armed, array)
         if armed.window is not None and armed.window.tile:
             raise FaultError(f"fault {armed}: a traced tile is tile 0, not {armed.window.tile}")
-    a, w = np.atleast_2d(np.asarray(activations, np.int64)), np.atleast_2d(np.asarray(weights, np.int64))
+    a, w = _operands("activations", activations), _operands("weights", weights)
     golden = run_tile(array, a, w, None, trace=True)
     run = golden if armed is None else run_tile(array, a, w, armed, trace=True)
     weight, has_weight = _column(run, 0)
@@ -162,6 +164,18 @@ def trace(
         activated=run.activated,
         psums=run.psums,
     )
+
+
+def _operands(name: str, given: Sequence[Sequence[int]] | Int64) -> Int64:
+    """Return operands as an array, if they are whole numbers in rows of one length."""
+    try:
+        values = np.asarray(given)
+        whole = values.astype(np.int64)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{name} must be rows of one length, of whole numbers, not {given!r}") from None
+    if values.dtype.kind not in "iu" and not np.array_equal(whole, values):
+        raise ConfigError(f"{name} must be whole numbers, not {given!r}")
+    return np.atleast_2d(whole)
 
 
 def _column(run: TileRun, place: int) -> tuple[Int64, Flags]:

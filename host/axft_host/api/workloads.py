@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from axft_host.api.config import Config, PathOrName, as_config
+from axft_host.api.keywords import by_keywords
 from axft_host.backends.base import Backend
 from axft_host.backends.registry import Board
 from axft_host.backends.registry import open_backend as open_board
@@ -28,6 +29,7 @@ __all__ = ["TileOperands", "infer", "load_images", "load_network", "open_backend
 Int64 = NDArray[np.int64]
 
 
+@by_keywords
 def load_network(
     config: Config | str | None,
     model: PathOrName | None = None,
@@ -59,6 +61,7 @@ def load_network(
     return prepare_network(options).network
 
 
+@by_keywords
 def load_images(data: PathOrName | None = None, images: int | None = None) -> Dataset:
     """Return labelled images.
 
@@ -78,6 +81,7 @@ def load_images(data: PathOrName | None = None, images: int | None = None) -> Da
     return found if images is None else found.take(images)
 
 
+@by_keywords
 def open_backend(board: str = "emu", *, physical: str | None = None, bitstream: str | Path | None = None) -> Backend:
     """Open a backend; ``close()`` lets go of a board.
 
@@ -98,6 +102,7 @@ def open_backend(board: str = "emu", *, physical: str | None = None, bitstream: 
     return open_board(Board.parse(board, physical, bitstream))
 
 
+@by_keywords
 def infer(
     config: Config | str | None,
     *,
@@ -129,6 +134,7 @@ def infer(
     return infer_prepared(prepare(options), where)
 
 
+@by_keywords
 def schedule(config: Config | str | None, model: PathOrName | None = None) -> pd.DataFrame:
     """Return how the layers of a network run on the array: one row per layer that multiplies.
 
@@ -188,6 +194,7 @@ class TileOperands:
     weights: Int64
 
 
+@by_keywords
 def tile_operands(
     config: Config | str | None,
     *,

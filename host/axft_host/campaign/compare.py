@@ -211,5 +211,5 @@ def _check_same_faults(
     if only_a or only_b:
         raise StoreError(
             f"results can be compared only with the same faults: {len(only_a)} of {len(rows_a)} are only in {a.path}, "
-            f"{len(only_b)} of {len(rows_b)} only in {b.path}; run inject --fault-list with the same list"
+            f"{len(only_b)} of {len(rows_b)} only in {b.path}; run both with the same --fault-list"
         )

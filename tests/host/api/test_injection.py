@@ -92,7 +92,7 @@ def test_interrupted_result_goes_on(place: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("options", "kind", "said"),
     [
-        ({"faults": 5, "margin": 0.1}, ConfigError, "either --faults or --margin"),
+        ({"faults": 5, "margin": 0.1}, ConfigError, "either faults or margin"),
         ({"fault": "weight:r9:c0:b0:sa1"}, FaultError, "row must be between 0 and 3"),
         ({"fault_list": []}, FaultError, "must name one or more"),
         ({"board": "fpga"}, AxftError, "emu, rtl"),

@@ -113,7 +113,7 @@ def test_other_settings_are_told_and_not_refused(tmp_path: Path) -> None:
         ({"listed": 5}, r"only when both are complete, not with 3 of 5 faults \("),
         (
             {"faults": [*FAULTS[:2], parse_fault("weight:r0:c0:b7:sa1")]},
-            r"only with the same faults: 1 of 3 are only in .*, 1 of 3 only in .*; run inject --fault-list",
+            r"only with the same faults: 1 of 3 are only in .*, 1 of 3 only in .*; run both with the same --fault-list",
         ),
     ],
 )

@@ -141,7 +141,7 @@ CASES = [
     # results
     ("diff done nowhere", "no result store at nowhere"),
     ("diff done notes.txt", "notes.txt is not a result store"),
-    ("diff done other", "only with the same faults", "run inject --fault-list with the same list"),
+    ("diff done other", "only with the same faults", "run both with the same --fault-list"),
     ("export notes.txt --csv", "notes.txt is not a result store"),
     # outputs that exist
     (f"{INJECT} --faults 5 --out done", "output done exists and is not overwritten; name one that does not exist"),
