@@ -20,6 +20,7 @@ __all__ = [
     "StoreError",
     "check_int",
     "exists_message",
+    "how_to_install",
     "unknown_name",
 ]
 
@@ -78,6 +79,12 @@ def check_int(name: str, value: object, low: int, high: int | None = None) -> in
 def exists_message(path: Path) -> str:
     """Return the message for an output that is in the way."""
     return f"output {path} exists and is not overwritten; name one that does not exist"
+
+
+def how_to_install(extra: str | None = None) -> str:
+    """Return what installs the package with all it needs, or with an extra of it; it is in no package index."""
+    what = "." if extra is None else f"'.[{extra}]'"
+    return f"`pip install {what}` in the directory of axft-hw's source"
 
 
 def unknown_name(what: str, given: str, allowed: Iterable[str]) -> str:

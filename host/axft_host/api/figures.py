@@ -1,4 +1,4 @@
-"""Figures for notebooks, drawn by matplotlib (``pip install 'axft-hw[report]'``), with no global state.
+"""Figures for notebooks, drawn by matplotlib (the extra ``report``), with no global state.
 
 Every function returns a `Picture`, which a notebook shows, and whose ``figure`` can be changed and saved.
 """

@@ -21,7 +21,7 @@ from axft_host.campaign.batch import BatchRunner, Job
 from axft_host.campaign.records import FaultRow
 from axft_host.campaign.versions import own_version
 from axft_host.campaign.workers import ATTEMPTS, Batch, Interruption, Pool
-from axft_spec.errors import AxftError, BackendError, ConfigError, check_int
+from axft_spec.errors import AxftError, BackendError, ConfigError, check_int, how_to_install
 
 __all__ = ["DaskPool", "cluster_of", "quiet_dask", "resources_of"]
 
@@ -123,7 +123,7 @@ class DaskPool:
             distributed: Any = importlib.import_module("distributed")
         except ImportError:
             raise BackendError(
-                "--dask needs the package distributed, which is not installed; `pip install 'axft-hw[cluster]'`"
+                f"--dask needs the package distributed, which is not installed; {how_to_install('cluster')}"
             ) from None
         self._distributed = distributed
         self._address = address

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from axft_host.campaign.schema import FAULT_COLUMNS
 from axft_host.campaign.store import ResultStore
-from axft_spec.errors import StoreError, exists_message
+from axft_spec.errors import StoreError, exists_message, how_to_install
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,7 +125,7 @@ def write_parquet(result: Path, target: Path) -> int:
         parquet: Any = importlib.import_module("pyarrow.parquet")
     except ImportError:
         raise StoreError(
-            "Parquet needs pyarrow, which is not installed; `pip install 'axft-hw[parquet]'`, or export --csv"
+            f"Parquet needs pyarrow, which is not installed; {how_to_install('parquet')}, or export --csv"
         ) from None
     table = arrow.Table.from_pandas(fault_table(result), preserve_index=False)
     with ResultStore.open(result) as store:

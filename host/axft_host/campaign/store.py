@@ -27,7 +27,7 @@ from axft_host.campaign.schema import (
     UPGRADE,
 )
 from axft_host.device.recovery import Recovery
-from axft_spec.errors import AxftError, StoreError, exists_message
+from axft_spec.errors import AxftError, StoreError, exists_message, how_to_install
 
 __all__ = [
     "RESULTS_DIR",
@@ -206,7 +206,7 @@ class ResultStore:
             return int(version)
         newer = version > SCHEMA_VERSION
         advice = (
-            "install a newer axft-hw: `pip install --upgrade axft-hw`"
+            f"install a newer axft-hw: {how_to_install()}, updated"
             if newer
             else "read it with the axft-hw that wrote it, or run it again"
         )

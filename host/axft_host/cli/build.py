@@ -85,7 +85,7 @@ def command(
       axft-hw build --config 34P --physical 8x8 --out build/34P-8x8
       axft-hw build --config 34P --physical 8x8 --flow vivado --out build/34P-8x8-vivado
     """  # noqa: D301 -- click knows the character, not the escape
-    from axft_spec.errors import BackendError
+    from axft_spec.errors import BackendError, how_to_install
 
     name, hardware = hardware_of(config, physical, **options)
     array = hardware.array
@@ -93,7 +93,7 @@ def command(
         from axft_hw.build.flows import BuildOptions, build
     except ImportError as error:
         raise BackendError(
-            f"build needs {error.name}, which is not installed; on a PC `pip install axft-hw` brings it"
+            f"build needs {error.name}, which is not installed; on a PC {how_to_install()} brings it"
         ) from None
 
     start = time.monotonic()

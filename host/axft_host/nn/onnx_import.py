@@ -16,7 +16,7 @@ from axft_host.nn.graph import Calibration, Compensation, FloatNetwork
 from axft_host.nn.onnx_chain import Chain, Node
 from axft_host.nn.onnx_constants import Constant
 from axft_host.nn.onnx_nodes import SUPPORTED, add_node
-from axft_spec.errors import AxftError, ModelError
+from axft_spec.errors import AxftError, ModelError, how_to_install
 from axft_spec.multipliers import Multiplier
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _read(source: Path) -> tuple[onnx.ModelProto, str]:
         import onnx
         from onnx import external_data_helper
     except ImportError as error:
-        raise ModelError("reading ONNX files needs the package onnx; pip install onnx, or use a .npz") from error
+        raise ModelError(f"reading ONNX files needs the package onnx; {how_to_install()}, or use a .npz") from error
     # protobuf comes with onnx but without types.
     decode_error: type[Exception] = import_module("google.protobuf.message").DecodeError
     try:

@@ -18,7 +18,7 @@ from typing import Any
 
 from axft_host.nn.idx import open_plain_or_gzip
 from axft_host.paths import user_data_dir
-from axft_spec.errors import DataError, unknown_name
+from axft_spec.errors import DataError, how_to_install, unknown_name
 
 __all__ = ["PUBLISHED", "PublishedDataset", "check_fetched", "fetch_dataset", "fetched_dir"]
 
@@ -145,7 +145,7 @@ def fetch_dataset(name: str, base_url: str | None = None) -> Path:
     try:
         import pooch
     except ImportError as error:
-        raise DataError("fetching data needs the package pooch: pip install 'pooch>=1.8,<2'") from error
+        raise DataError(f"fetching data needs the package pooch; {how_to_install()} brings it") from error
 
     for file_name, sha256 in published.sha256.items():
         url = f"{(base_url or published.base_url).rstrip('/')}/{file_name}.gz"

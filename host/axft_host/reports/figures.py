@@ -13,7 +13,7 @@ import numpy as np
 from axft_host.campaign.summary import published_row
 from axft_host.reports.labels import energy_reduction
 from axft_host.reports.profiles import DIMENSIONS, Figures, Group, public_name
-from axft_spec.errors import ConfigError
+from axft_spec.errors import ConfigError, how_to_install
 
 __all__ = [
     "COLOURS",
@@ -47,8 +47,8 @@ def check_matplotlib() -> None:
         importlib.import_module("matplotlib")
     except ImportError:
         raise ConfigError(
-            "PNG figures need matplotlib, which is not installed; run `pip install matplotlib`, or use --html, which "
-            "needs nothing"
+            f"PNG figures need matplotlib, which is not installed; {how_to_install('report')}, or use --html, which "
+            f"needs nothing"
         ) from None
 
 

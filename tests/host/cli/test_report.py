@@ -84,5 +84,5 @@ def test_result_that_is_none_is_refused(run: Run) -> None:
 def test_png_without_matplotlib_is_refused_before_any_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to install."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert "pip install matplotlib" in run("report all --png figures --html page.html", 2).stderr
+    assert "pip install '.[report]'" in run("report all --png figures --html page.html", 2).stderr
     assert not Path("page.html").exists()

@@ -41,5 +41,5 @@ def test_same_result_gives_the_same_files(figures: Figures, tmp_path: Path) -> N
 def test_matplotlib_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With what to do."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ConfigError, match="run `pip install matplotlib`"):
+    with pytest.raises(ConfigError, match=r"`pip install '\.\[report\]'` in the directory of axft-hw's source"):
         check_matplotlib()
