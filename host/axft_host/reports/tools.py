@@ -13,11 +13,17 @@ __all__ = ["capabilities_table", "tools_table"]
 
 
 def tools_table(tools: Sequence[Tool]) -> Table:
-    """Return one row for each tool; below what is missing stands how to get it."""
+    """Return one row for each tool; below what is missing stands how to get it, once for those that come together."""
     table = empty_table("tool", "version", "where", left=("tool", "version", "where"), fold=("where",))
+    told: set[tuple[str, str]] = set()
     for tool in tools:
-        where = tool.where if tool.found else f"looked in {tool.where}\n-> {tool.how_to_get}"
-        table.add_row(tool.name, (tool.version or "found") if tool.found else "MISSING", where)
+        if tool.found:
+            table.add_row(tool.name, tool.version or "found", tool.where)
+            continue
+        reason = tool.where, tool.how_to_get
+        looked = tool.where if tool.wrong else f"looked in {tool.where}"
+        table.add_row(tool.name, "MISSING", "the same" if reason in told else f"{looked}\n-> {tool.how_to_get}")
+        told.add(reason)
     return table
 
 

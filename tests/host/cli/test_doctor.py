@@ -121,8 +121,13 @@ def test_tools_are_listed_with_what_they_are_for(
     assert result.exit_code == 1
     text = " ".join(result.stdout.split())
     assert "vivado │ MISSING │ looked in PATH" in text
+    assert text.count("scripts/install_open_flow.py") == 1  # for five tools
     assert "build --flow open │ lacks" in text
     assert run_json("doctor --tools", 1)["can_build"] is False
+    monkeypatch.setenv("AXFT_OPEN_FLOW", "nodir")
+    text = " ".join(invoke("doctor", "--tools").stdout.replace("│", "").split())
+    assert "looked in AXFT_OPEN_FLOW" not in text
+    assert text.count("'nodir'") == 1
 
 
 def test_tools_and_a_board_are_not_looked_at_together() -> None:

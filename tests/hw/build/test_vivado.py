@@ -260,6 +260,9 @@ def test_without_vivado_the_script_is_left_and_its_results_taken_later(tmp_path:
     taken = BuildOptions(flow="vivado", vivado_run=tmp_path / "out")
     with pytest.raises(ConfigError, match=r"results\.txt is not there: Vivado has not run build\.tcl in .* to its end"):
         build(SMALL, tmp_path / "taken", taken)
+    for wrong, what in ((tmp_path, "has no build.tcl"), (tmp_path / "nodir", "is no directory")):
+        with pytest.raises(ConfigError, match=rf"flow vivado has written, .* not {wrong}, which {what}$"):
+            build(SMALL, tmp_path / "taken", BuildOptions(flow="vivado", vivado_run=wrong))
     assert run_script(tmp_path / "out").returncode == 0
     assert build(SMALL, tmp_path / "taken", taken).timing_met is True
 

@@ -105,7 +105,10 @@ def look_for_tools() -> tuple[list[Path], list[Found]]:
     """
     named = os.environ.get(VARIABLE)
     if named and not Path(named).is_dir():
-        raise BackendError(f"{VARIABLE} must name a directory, not {named!r}; correct it or unset it")
+        raise BackendError(
+            f"{VARIABLE} must name the directory where scripts/install_open_flow.py has installed, not {named!r}, "
+            f"which is no directory; correct it, or unset it to look in {default_directory()} and on the PATH"
+        )
     places = [Path(named)] if named else [default_directory()]
     versions: dict[str, str] = {}
     for place in places:

@@ -109,6 +109,12 @@ def read_results(directory: Path, hardware: HardwareConfig, asked_mhz: float) ->
     try:
         lines = (results / _SUMMARY).read_text(encoding="utf-8").splitlines()
     except OSError:
+        if not (directory / SCRIPT_NAME).is_file():
+            what = f"has no {SCRIPT_NAME}" if directory.is_dir() else "is no directory"
+            raise ConfigError(
+                f"the directory where Vivado has run must be one that the flow vivado has written, with {SCRIPT_NAME} "
+                f"in it, not {directory}, which {what}"
+            ) from None
         raise ConfigError(
             f"{results / _SUMMARY} is not there: Vivado has not run {SCRIPT_NAME} in {directory} to its end; run it "
             f"there, {LOG_NAME} says where it has stopped"
