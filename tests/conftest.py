@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Before numpy is imported, which reads them once: pytest-xdist and the campaigns under test already start a process for
+# each processor, and a BLAS that starts as many threads in each of them only makes them wait for each other.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
 TESTS = Path(__file__).parent
 TIERS = ("spec", "host", "hw", "contract", "labs", "docs", "virtual", "cosim")  # cheapest first: the order they run in
 
