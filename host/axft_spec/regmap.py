@@ -503,7 +503,7 @@ def regmap_markdown(hardware: HardwareConfig | None = None) -> str:
         f"Hash {REGMAP_HASH:08x}. Offsets are in bytes; registers have 32 bits. An address that is not listed, and a "
         "write to what can only be read, is answered with an error response.",
         "",
-        "| offset | register | bits | field | access | reset | |",
+        "| offset | register | bits | field | access | reset | meaning |",
         "|---|---|---|---|---|---|---|",
     ]
     for entry in REGISTERS:
@@ -513,7 +513,7 @@ def regmap_markdown(hardware: HardwareConfig | None = None) -> str:
             reset = field.reset if resets is None else resets[entry.name][field.name]
             shown = "device" if resets is None and field.access is Access.R else f"0x{reset:x}"
             lines.append(f"| | | {bits} | {field.name} | {field.access.value} | {shown} | {field.text} |")
-    lines += ["", "| offset | window | bytes | access | |", "|---|---|---|---|---|"]
+    lines += ["", "| offset | window | bytes | access | meaning |", "|---|---|---|---|---|"]
     for area in WINDOWS:
         size = area.size_bytes if hardware is None else window_bytes(hardware, area.name)
         lines.append(f"| 0x{area.offset:05x} | {area.name} | {size} | {area.access.value} | {area.text} |")

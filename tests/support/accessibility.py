@@ -30,6 +30,9 @@ def main() -> int:
             for width, dark in ((1280, False), (1280, True), (390, False), (390, True)):
                 browser.view(width, 900, dark=dark)
                 browser.open(page)
+                # The site's pages remember whether they were light or dark, whatever the system says next.
+                data, scheme = "document.body.dataset", "slate" if dark else "default"
+                browser.run(f"if ({data}.mdColorScheme) {data}.mdColorScheme = '{scheme}'")
                 browser.run("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
                 browser.run("document.querySelector('#heat [role=gridcell]')?.click()")
                 browser.run(f"{axe.read_text(encoding='utf-8')};0")
