@@ -4,7 +4,7 @@ Both sides get the same images in memory, the same number of threads, and their 
 compilation and loading are not timed; classification (arg max) is. Each figure is the median of several rounds, and a
 round times every contender once, so that a busy machine hits all of them alike. Quote the ratios, not the rates.
 
-    pip install 'axft-hw[training]'
+    pip install '.[training]'
     python benchmarks/infer_throughput.py --images 2000 --rounds 5
 """
 

@@ -200,6 +200,6 @@ def test_missing_gateware_language_is_told_with_what_to_install() -> None:
     with pytest.raises(BackendError) as caught:
         open_accelerator(other_hardware(3))
     assert str(caught.value) == (
-        "board 'rtl' needs amaranth, which is not installed; on a PC `pip install axft-hw` brings it; allowed here: "
-        "board 'emu'"
+        "board 'rtl' needs amaranth, which is not installed; on a PC `pip install .` in the directory of axft-hw's "
+        "source brings it; allowed here: board 'emu'"
     )

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from axft_host.paths import user_cache_dir
+from axft_spec.errors import how_to_install
 
 __all__ = ["announced", "available", "inlined", "intrinsic", "njit", "unusable"]
 
@@ -50,7 +51,7 @@ def unusable() -> str | None:
     """Return why functions cannot be compiled, or None if they can; unlike `available`, this imports numba."""
     if not available():
         found = _found_version()
-        wanted = f"numba from {_dotted(_FIRST_NUMBA)} to below {_dotted(_END_NUMBA)} (pip install 'axft-hw[fast]')"
+        wanted = f"numba from {_dotted(_FIRST_NUMBA)} to below {_dotted(_END_NUMBA)} ({how_to_install('fast')})"
         return f"needs {wanted}" + ("" if found is None else f", not {found}")
     try:
         import numba  # noqa: F401  # it looks at numpy's version, and needs llvmlite

@@ -28,7 +28,7 @@ from axft_host.device.port import (
 )
 from axft_host.device.recovery import Recovery, Rung, first_line, recover
 from axft_spec.config import ArrayConfig
-from axft_spec.errors import BackendError
+from axft_spec.errors import BackendError, how_to_install
 from axft_spec.faults import Site
 from axft_spec.flipflops import AnyFault, FlipFlopFault, check_flip_flop
 from axft_spec.hardware import HardwareConfig
@@ -117,7 +117,7 @@ def open_accelerator(hardware: HardwareConfig) -> Accelerator:
         from axft_hw.sim.simulation import Simulation
     except ModuleNotFoundError as error:
         raise BackendError(
-            f"board 'rtl' needs {error.name}, which is not installed; on a PC `pip install axft-hw` brings it; allowed "
+            f"board 'rtl' needs {error.name}, which is not installed; on a PC {how_to_install()} brings it; allowed "
             f"here: board 'emu'"
         ) from None
     return Accelerator(SimulatedPort(Simulation(hardware)), hardware)

@@ -144,7 +144,8 @@ def test_machine_without_numba_says_so_and_goes_on(
     with caplog.at_level(logging.WARNING):
         backend = Emulator(engine="compiled")
         (result,) = backend.evaluate(workload, faults)
-    assert "needs numba from 0.68 to below 0.70 (pip install 'axft-hw[fast]'), not 0.1.2; running in" in caplog.text
+    wanted = "needs numba from 0.68 to below 0.70 (`pip install '.[fast]'` in the directory of axft-hw's source)"
+    assert f"{wanted}, not 0.1.2; running in" in caplog.text
     assert (backend.engine, backend.pairs_at_once) == ("numpy", None)
     (other,) = Emulator(engine="numpy").evaluate(workload, faults)
     assert np.array_equal(result.accumulators, other.accumulators)
