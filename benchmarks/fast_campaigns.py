@@ -101,58 +101,89 @@ def private_bytes(process: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))
 
 
+class OpenFaults:
+    """Those faults of a list that are not masked with certainty, in worker processes that share a golden run.
+
+    As a campaign runs them, up to the rows of the store. What is compiled is loaded before anything is timed.
+
+    Attributes
+    ----------
+    certain : float
+        Share of the others.
+    golden_s : float
+        Processor time of the golden run, which is not in what `run` returns.
+    kept_bytes : int
+        What that keeps.
+    """
+
+    def __init__(self, workload: Workload, faults: Sequence[Fault], workers: int, golden_runs: int = 1) -> None:
+        images = len(workload.images)
+        certain = CertainMasking(workload).of(faults)
+        self.certain = float(certain.mean())
+        golden_s = []
+        for _ in range(golden_runs):
+            engine = CompiledEngine(workload)
+            start = time.process_time()
+            engine.golden_accumulators()
+            golden_s.append(time.process_time() - start)
+        self.golden_s, self.kept_bytes = statistics.median(golden_s), engine.runs.kept_bytes
+        del engine
+        self._backend = Emulator(engine="compiled")
+        self._backend.prepare(workload, share=workers > 1)
+        accumulators = self._backend.evaluate(workload, [None])[0].accumulators
+        labels = np.zeros(images, dtype=np.int64)
+        board = Board(name="emu", engine="compiled", shared=self._backend.shared)
+        job = Job(board=board, workload=workload, labels=labels, golden=accumulators, score="softmax")
+        opened = [(index, fault) for index, fault in enumerate(faults) if not certain[index]]
+        self.pairs = len(opened) * images
+        self._batches = make_batches(opened, images, pairs_at_once=self._backend.pairs_at_once)
+        self._pool = WorkerPool(job, workers)
+        # For one fault alone it would be other functions.
+        self._run([self._batches[0][:2]] * (2 * workers))
+
+    def run(self) -> tuple[float, float]:
+        """Run them; return seconds by the clock, and processor seconds of all processes."""
+        return self._run(self._batches)
+
+    def _run(self, batches: Any) -> tuple[float, float]:
+        with Interruption(lambda: None) as stop:
+            before, start = self._used(), time.perf_counter()
+            rows = [row.to_sql() for done in self._pool.run(list(batches), stop, lambda pairs: None) for row in done]
+            assert len(rows) == sum(map(len, batches))
+            return time.perf_counter() - start, self._used() - before
+
+    def _used(self) -> float:
+        return sum(cpu_seconds(process.pid or 0) for process in self._pool.processes) + time.process_time()
+
+    def private_bytes(self) -> int:
+        """Return the most memory that a worker shares with no other process."""
+        return max(private_bytes(process.pid or 0) for process in self._pool.processes)
+
+    def close(self) -> None:
+        """End the processes."""
+        self._pool.close()
+        self._backend.close()
+
+
 def campaign(workload: Workload, faults: Sequence[Fault], workers: int, rounds: int) -> dict[str, float]:
     """Time a list of faults; return pairs per second of all and of the open ones, by the clock and by CPU seconds."""
     images = len(workload.images)
-    certain = CertainMasking(workload).of(faults)
-    golden_s = []
-    for _ in range(rounds):
-        engine = CompiledEngine(workload)
-        start = time.process_time()
-        engine.golden_accumulators()
-        golden_s.append(time.process_time() - start)
-    kept = float(engine.runs.kept_bytes)
-    del engine
-    backend = Emulator(engine="compiled")
-    backend.prepare(workload, share=workers > 1)
-    accumulators = backend.evaluate(workload, [None])[0].accumulators
-    labels = np.zeros(images, dtype=np.int64)
-    board = Board(name="emu", engine="compiled", shared=backend.shared)
-    job = Job(board=board, workload=workload, labels=labels, golden=accumulators, score="softmax")
-    open_faults = [(index, fault) for index, fault in enumerate(faults) if not certain[index]]
-    batches = make_batches(open_faults, images, pairs_at_once=backend.pairs_at_once)
-    pool = WorkerPool(job, workers)
-    wall_s, used_s, private = [], [], 0
-
-    def used() -> float:
-        return sum(cpu_seconds(process.pid or 0) for process in pool.processes) + time.process_time()
-
+    opened = OpenFaults(workload, faults, workers, golden_runs=rounds)
     try:
-        with Interruption(lambda: None) as stop:
-            for number in range(rounds + 1):
-                before, start = used(), time.perf_counter()
-                # First, a few to load what is compiled: for one fault alone that would be other functions.
-                chosen: list[Any] = [batches[0][:2]] * (2 * workers) if number == 0 else list(batches)
-                rows = [row.to_sql() for done in pool.run(chosen, stop, lambda pairs: None) for row in done]
-                assert len(rows) == sum(map(len, chosen))
-                if number:
-                    wall_s.append(time.perf_counter() - start)
-                    used_s.append(used() - before)
-            private = max(private_bytes(process.pid or 0) for process in pool.processes)
+        runs = [opened.run() for _ in range(rounds)]
+        private = opened.private_bytes()
     finally:
-        pool.close()
-        backend.close()
-    golden = statistics.median(golden_s)
-    clock, seconds = statistics.median(wall_s) + golden, statistics.median(used_s) / workers + golden
-    ran = len(open_faults)
+        opened.close()
+    clock, seconds = (statistics.median(values) for values in zip(*runs, strict=True))
+    clock, seconds = clock + opened.golden_s, seconds / workers + opened.golden_s
     return {
-        "certain": float(certain.mean()),
-        "golden_us": golden / images * 1e6,
+        "certain": opened.certain,
+        "golden_us": opened.golden_s / images * 1e6,
         "all_clock": len(faults) * images / clock,
-        "open_clock": ran * images / clock,
+        "open_clock": opened.pairs / clock,
         "all": len(faults) * images / seconds,
-        "open": ran * images / seconds,
-        "golden_bytes": kept,
+        "open": opened.pairs / seconds,
+        "golden_bytes": float(opened.kept_bytes),
         "private_bytes": float(private),
     }
 

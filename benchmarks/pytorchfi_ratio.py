@@ -33,14 +33,10 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ["AXFT_ENGINE"] = "compiled"  # read by the worker processes
 
 import numpy as np  # noqa: E402
-from fast_campaigns import cpu_seconds, make_workload  # noqa: E402
+from fast_campaigns import OpenFaults, make_workload  # noqa: E402
 
 from axft_host.backends.base import Workload  # noqa: E402
 from axft_host.backends.certain import CertainMasking  # noqa: E402
-from axft_host.backends.compiled import CompiledEngine  # noqa: E402
-from axft_host.backends.registry import Board  # noqa: E402
-from axft_host.campaign.batch import Job, make_batches  # noqa: E402
-from axft_host.campaign.workers import Interruption, WorkerPool  # noqa: E402
 from axft_host.nn.graph import Conv, Dense, Flatten, FloatNetwork, MaxPool, Relu  # noqa: E402
 from axft_host.nn.library import load_float_network  # noqa: E402
 from axft_spec.faults import FaultSpace, draw_faults  # noqa: E402
@@ -183,7 +179,7 @@ class Peers:
 
 
 class Campaign:
-    """Open faults of a drawn list on one workload, in worker processes that have compiled and made their golden run.
+    """Open faults of a drawn list on one workload, in the worker processes of a campaign.
 
     Parameters
     ----------
@@ -194,39 +190,21 @@ class Campaign:
     """
 
     def __init__(self, workload: Workload, faults: int, workers: int) -> None:
-        images = len(workload.images)
         space = FaultSpace(config=workload.config)
-        drawn, masking = draw_faults(space, faults, 1), CertainMasking(workload)
-        certain, count = masking.of(drawn), masking.count(space)
+        count = CertainMasking(workload).count(space)
         assert count is not None
         self.certain = count / space.size
-        engine = CompiledEngine(workload)
-        wall, used = time.perf_counter(), time.process_time()
-        golden = engine.golden_accumulators()
-        # Every worker makes its own golden run, at the same time.
-        self._golden_s = time.perf_counter() - wall, (time.process_time() - used) * workers
-        labels = np.zeros(images, dtype=np.int64)
-        job = Job(board=Board(name="emu"), workload=workload, labels=labels, golden=golden, score="softmax")
-        opened = [(index, fault) for index, fault in enumerate(drawn) if not certain[index]]
-        self._pairs, self._batches = len(opened) * images, make_batches(opened, images)
-        self._pool = WorkerPool(job, workers)
-        self.run(self._batches[:workers])
+        self._opened = OpenFaults(workload, draw_faults(space, faults, 1), workers)
 
-    def run(self, batches: Any = None) -> dict[str, float]:
+    def run(self) -> dict[str, float]:
         """Run the open faults; return pairs per second by the clock, and the same by processor time."""
-        batches = self._batches if batches is None else batches
-        processes = [process.pid or 0 for process in self._pool.processes]
-        with Interruption(lambda: None) as stop:
-            before, wall, own = sum(map(cpu_seconds, processes)), time.perf_counter(), time.process_time()
-            done = sum(len(rows) for rows in self._pool.run(batches, stop, lambda pairs: None))
-        assert done == sum(map(len, batches))
-        wall = time.perf_counter() - wall + self._golden_s[0]
-        used = sum(map(cpu_seconds, processes)) - before + time.process_time() - own + self._golden_s[1]
-        return {"clock": self._pairs / wall, "per_cpu_second": self._pairs / used}
+        wall, used = self._opened.run()
+        golden_s, pairs = self._opened.golden_s, self._opened.pairs
+        return {"clock": pairs / (wall + golden_s), "per_cpu_second": pairs / (used + golden_s)}
 
     def close(self) -> None:
         """End the processes."""
-        self._pool.close()
+        self._opened.close()
 
 
 def compare(campaign: Campaign, peers: Peers, peer_faults: int, rounds: int) -> dict[str, float]:
