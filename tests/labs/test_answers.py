@@ -156,11 +156,11 @@ def test_names_say_how_many_and_never_which() -> None:
     for answer in ({"b", "a"}, ["a", "b"], pd.Index(["a", "b"]), (" a", "b")):
         assert names(answer, expected, allowed, "Why?") is None
     assert {names({"a", "b", one}, expected, allowed, "Why?") for one in "cd"} == {
-        "1 of the 3 names given does not belong there. Why?"
+        "1 of the names given does not belong there. Why?"
     }
     assert (
         names({"c", "d"}, expected, allowed, "Why?")
-        == "2 of the 2 names given do not belong there, and 2 are missing. Why?"
+        == "2 of the names given do not belong there, and 2 are missing. Why?"
     )
     assert names([], expected, allowed, "Why?") == "2 are missing. Why?"
     assert names(set(), set(), allowed, "Why?") is None
@@ -189,4 +189,5 @@ def test_function_is_called_and_never_raises() -> None:
     assert "raised ZeroDivisionError" in (function(lambda a, b: 1 // 0, cases) or "")
     assert "raised TypeError" in (function(lambda a: a, cases) or "")
     assert "without parentheses" in (function(6, cases) or "")
-    assert "shape must be (2,)" in (function(lambda: 3, [((), [1, 2])]) or "")
+    assert function(lambda: 3, [((), [1, 2])], otherwise="Why?") == "<lambda>(): the shape must be (2,), not ()"
+    assert (function(lambda: [1, 3], [((), [1, 2])], otherwise="Why?") or "").endswith("the first at [1]. Why?")

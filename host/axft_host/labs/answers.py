@@ -315,7 +315,7 @@ def names(answer: object, expected: Collection[str], allowed: Collection[str], h
     extra, missing = len(given - set(expected)), len(set(expected) - given)
     if not extra and not missing:
         return None
-    said = [f"{extra} of the {len(given)} names given do{'es' if extra == 1 else ''} not belong there"] * bool(extra)
+    said = [f"{extra} of the names given do{'es' if extra == 1 else ''} not belong there"] * bool(extra)
     said += [f"{missing} {'is' if missing == 1 else 'are'} missing"] * bool(missing)
     return f"{', and '.join(said)}. {hint}"
 
@@ -356,8 +356,10 @@ def function(
             return f"{call} raised {type(error).__name__}: {error}"
         if (nothing := require_result(call, given)) is not None:
             return nothing
-        judge = number if np.ndim(expected) == 0 else array
-        wrong = judge(given, expected, tolerance=tolerance)
+        if np.ndim(expected):
+            wrong = array(given, expected, tolerance=tolerance, otherwise=otherwise)
+        elif (wrong := number(given, expected, tolerance=tolerance)) is not None and otherwise:
+            wrong = f"{wrong}. {otherwise}"
         if wrong is not None:
-            return f"{call}: {wrong}" + (f". {otherwise}" if otherwise else "")
+            return f"{call}: {wrong}"
     return None

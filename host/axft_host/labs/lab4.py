@@ -37,9 +37,9 @@ def _size(answer: Any, lab: Lab) -> str | None:
     ]
     cases.append(((12544, 0.01, 1.96, 0.1), sample_size(12544, 0.01, 0.95, 0.1)))
     # The rounded quantiles move a sample by a fault at most; a number that was not rounded up is told apart.
-    wrong = function(answer, cases, tolerance=1.0)
+    wrong = function(answer, cases, tolerance=1.0, otherwise="Is e squared, and t? And is N in it?")
     if wrong is not None:
-        return f"{wrong}. Is e squared, and t?"
+        return wrong
     given = answer(12544, 0.02, 1.96)
     return None if float(given) == math.ceil(given) else "a number of faults is a whole one: round up"
 

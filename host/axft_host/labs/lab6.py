@@ -120,7 +120,7 @@ def _(answer: Any, lab: Lab, device: Accelerator) -> str | None:
     if site is None:
         return "the chain of this device is whole: take the device that `broken_chain` has returned"
     low = device.hardware.site_range(Site.WEIGHT)[0]
-    said = f"row and column are right; the bit at the first position of a PE is not bit 0 but bit {low}"
+    said = "row and column are right; which bit of a weight is at the first position of a PE (task 6.1)?"
     return array(answer, [site.row, site.col, site.bit], hints=[([site.row, site.col, site.bit - low], said)])
 
 
@@ -162,10 +162,9 @@ def _(answer: Any, lab: Lab, wave: Any, golden: Any) -> str | None:
     if never := sorted(given - set(first)):
         return f"{never[0]} never differs in a clock period that counts"
     if late := sorted(given - expected):
-        return f"{late[0]} does differ, but others do {first[late[0]] - begin} clock periods before it"
-    return (
-        f"those are right, but {len(expected) - len(given)} more differ in the same clock period: look in other PEs too"
-    )
+        return f"{late[0]} does differ, but others do in an earlier clock period"
+    more = len(expected) - len(given)
+    return f"those are right; in the same clock period, {more} more can be found: look in other PEs too"
 
 
 @task("6.8", "a whole number")
