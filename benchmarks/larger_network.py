@@ -35,6 +35,7 @@ from axft_host.backends.base import Workload  # noqa: E402
 from axft_host.backends.certain import CertainMasking  # noqa: E402
 from axft_host.backends.compiled import CompiledEngine  # noqa: E402
 from axft_host.backends.emulator import ENGINE, Emulator  # noqa: E402
+from axft_host.backends.golden import BLOCK  # noqa: E402
 from axft_host.backends.registry import Board  # noqa: E402
 from axft_host.campaign.batch import BatchRunner, Job  # noqa: E402
 from axft_host.nn.datasets import load_dataset  # noqa: E402
@@ -48,8 +49,8 @@ _ENGINES = ("compiled", "numpy")
 
 
 def of_images(workload: Workload, count: int) -> Workload:
-    """Return the workload with its first images alone."""
-    return replace(workload, images=workload.images[:count])
+    """Return the workload with so many images: its first ones, again from the beginning if there are not enough."""
+    return replace(workload, images=workload.images[np.arange(count) % len(workload.images)])
 
 
 def emulator_of(engine: str) -> Emulator:
@@ -80,7 +81,7 @@ def golden_ms(workload: Workload) -> dict[str, float]:
 
 def memory(workload: Workload, fault: Fault) -> dict[str, float]:
     """Return megabytes: of each image, and of all else, for each engine."""
-    count = len(workload.images) // 2
+    count = 2 * BLOCK  # compiled functions run blocks of images, and keep whole ones
     found = {}
     for name in _ENGINES:
         peaks = []
