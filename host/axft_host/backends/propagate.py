@@ -109,7 +109,7 @@ def _box_of_changes(layer: Any, w: Any, count: Any) -> None:
 def _scatter(t: Any, layer: Any, w: Any, count: Any) -> None:
     """Add what changed operands change in the sums of all windows that they lie in."""
     channel_size = layer.kernel_y * layer.kernel_x * layer.tap
-    if layer.plane == 1:
+    if layer.plane == 1 and layer.groups == 1:
         _add_dense(t, layer, w, count)
         return
     if (

@@ -112,6 +112,53 @@ def test_sums_that_wrap_are_alike_on_both_engines(config: str, plain: bool, lowe
         assert (fast.accumulators[0].tolist(), fast.activated[0]) == (accumulators.tolist(), activated), str(fault)
 
 
+@pytest.mark.parametrize("lowering", LOWERINGS)
+@pytest.mark.parametrize(("groups", "inputs", "outputs"), [(4, 1, 1), (3, 2, 5)])
+def test_groups_of_single_values_are_alike_on_both_engines(
+    groups: int, inputs: int, outputs: int, lowering: str
+) -> None:
+    """A convolution in groups behind a pooling of whole maps: of maps of one element, and no dense layer."""
+    rng = np.random.default_rng(11)
+    array = find_preset("34P").config.resized(3, 4)
+    shape = ConvShape(
+        in_channels=groups * inputs, height=1, width=1, out_channels=groups * outputs, kernel=(1, 1), groups=groups
+    )
+    network = Network(
+        name="groups",
+        ops=(
+            Conv(
+                name="conv",
+                shape=shape,
+                weights=rng.integers(-128, 128, (shape.out_channels, inputs, 1, 1)),
+                bias=rng.integers(-100, 100, shape.out_channels),
+            ),
+            Requantise(name="scale", multipliers=np.array(1 << 14), shift=21, low=0, high=127),
+            Flatten(name="flat"),
+            Dense(name="dense", weights=rng.integers(-128, 128, (5, shape.out_channels)), bias=np.zeros(5, np.int64)),
+        ),
+        width=8,
+        multiplier=array.multiplier,
+        rounding="paper",
+        compensated=False,
+        config_name=None,
+        input_shape=(shape.in_channels, 1, 1),
+        input_table=np.tile(np.arange(256) >> 1, (shape.in_channels, 1)),
+        score_scale=1.0,
+        source_digest="",
+    )
+    images = rng.integers(0, 256, (3, shape.in_channels, 1, 1), dtype=np.uint8)
+    workload = Workload(network=network, config=array, lowering=lowering, images=images)
+    space = FaultSpace(config=array, sites=tuple(Site), kinds=tuple(FaultKind))
+    faults = [None, *draw_faults(space, 24, 3)]
+    slow, fast = (evaluate(engine, workload, faults) for engine in ("numpy", "compiled"))
+    for fault, one, other in zip(faults, slow, fast, strict=True):
+        assert one.accumulators.tolist() == other.accumulators.tolist(), str(fault)
+        assert one.activated.tolist() == other.activated.tolist(), str(fault)
+    assert any(not np.array_equal(one.accumulators, slow[0].accumulators) for one in slow)
+    golden = run_network(network, network.quantise_images(images), plain_gemm(network), lowering=lowering)
+    assert np.array_equal(golden, fast[0].accumulators)
+
+
 def vgg(path: Path, rng: np.random.Generator) -> Path:
     """Write a narrow VGG as exporters leave it: batch normalisation, pooling down to one element, flattening."""
     nodes: list[onnx.NodeProto] = []
