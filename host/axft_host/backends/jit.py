@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -96,8 +96,10 @@ def _directory() -> Path | None:
 def _remove_unused(base: Path) -> None:
     """Remove what `_directory` has made and not returned for long."""
     for other in base.glob("[0-9a-f]" * 16):
-        if other.is_dir() and time.time() - other.stat().st_mtime > _UNUSED_S:
-            shutil.rmtree(other, ignore_errors=True)
+        # Processes that start together all do this: what one finds, another may have removed.
+        with suppress(FileNotFoundError):
+            if other.is_dir() and time.time() - other.stat().st_mtime > _UNUSED_S:
+                shutil.rmtree(other, ignore_errors=True)
 
 
 @contextmanager

@@ -76,6 +76,24 @@ def test_machine_code_that_nothing_uses_any_more_is_removed(
     assert sorted(path.parent for path in tmp_path.glob("*/code")) == sorted([recent, others, here])
 
 
+def test_machine_code_that_another_process_has_just_removed_does_not_matter(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, directory_of: Callable[[], Path | None]
+) -> None:
+    """Worker processes start together: the directory of this one is still had."""
+    old, stat = tmp_path / ("0" * 16), Path.stat
+    old.mkdir()
+
+    def removed_meanwhile(path: Path, **options: bool) -> os.stat_result:
+        found = stat(path, **options)
+        if path == old:
+            old.rmdir()
+        return found
+
+    monkeypatch.setattr(Path, "stat", removed_meanwhile)
+    assert directory_of() is not None
+    assert not old.exists()
+
+
 def test_all_sources_of_machine_code_are_in_its_digest() -> None:
     """Every module that has compiled functions, and every one of this package that such a module imports by name."""
     root = Path(axft_host.__file__).parent
