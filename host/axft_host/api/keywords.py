@@ -36,8 +36,9 @@ _CALLED: dict[Any, str] = {
     types.NoneType: "None",
 }
 
-# An option with the value that stands beside it, if that is one and not the next word of the sentence.
-_OPTION = re.compile(r"--([a-z][a-z-]*)(?: (\d[\w.]*)|(?<=--board) ([a-z]+\b(?::\w+)?)|(?<=--site) (\S+))?")
+# An option, which is no part of a name such as that of a file, with the value that stands beside it, if that is one and
+# not the next word of the sentence.
+_OPTION = re.compile(r"(?<![\w.-])--([a-z][a-z-]*)(?: (\d[\w.]*)|(?<=--board) ([a-z]+\b(?::\w+)?)|(?<=--site) (\S+))?")
 
 
 def by_keywords(function: Callable[P, R]) -> Callable[P, R]:

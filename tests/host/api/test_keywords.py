@@ -28,6 +28,7 @@ FAULT = "weight:r0:c0:b1:sa1"
         ("give --calibration DATA (training images)", "give calibration DATA (training images)"),
         ("as `axft-hw faults --out` writes it; --dask", "as `axft-hw faults --out` writes it; dask"),
         ("a dash - or two -- is none", "a dash - or two -- is none"),
+        ("no result store at runs/34P--faults/2.--seed", "no result store at runs/34P--faults/2.--seed"),
     ],
 )  # fmt: skip
 def test_options_become_keywords(message: str, expected: str) -> None:
