@@ -16,7 +16,7 @@ import numpy as np
 
 from axft_host.api.campaigns import Campaign
 from axft_host.api.injection import FollowedFault
-from axft_host.api.keywords import by_keywords
+from axft_host.api.keywords import by_keywords, check_type
 from axft_host.api.multipliers import MultiplierErrors, multiplier
 from axft_host.api.results import Result
 from axft_host.api.tracing import Trace
@@ -100,6 +100,8 @@ def _named(results: Results) -> list[tuple[str, Figures]]:
         names, given = [], [results] if isinstance(results, Result) else list(results)
     if not given:
         raise ConfigError("a figure needs one result or more, not none")
+    for result in given:
+        check_type("results", result, Result)
     figures = [result.figures for result in given]
     return list(zip(names or result_labels(figures), figures, strict=True))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections.abc
 import functools
 import inspect
+import numbers
 import os
 import re
 import types
@@ -50,24 +51,25 @@ def by_keywords(function: Callable[P, R]) -> Callable[P, R]:
         return get_type_hints(function)
 
     @functools.wraps(function)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            for name, value in signature.bind(*args, **kwargs).arguments.items():
+            bound = signature.bind(*args, **kwargs)
+            for name, value in bound.arguments.items():
                 if name not in hints():
                     continue
                 several = signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
-                for one in value if several else (value,):
-                    check_type(name, one, hints()[name])
-            return function(*args, **kwargs)
+                checked = [check_type(name, one, hints()[name]) for one in (value if several else (value,))]
+                bound.arguments[name] = tuple(checked) if several else checked[0]
+            return function(*bound.args, **bound.kwargs)
         except AxftError as error:
             error.args = (in_keywords(str(error)),)
             raise
 
-    return checked
+    return call
 
 
-def check_type(name: str, value: object, hint: Any) -> None:
-    """Refuse a value of another type than an annotation allows.
+def check_type(name: str, value: Any, hint: Any) -> Any:
+    """Return a value if it has a type that an annotation allows; a number of numpy comes back as one of Python.
 
     What is in a sequence is left to those who read it.
 
@@ -77,8 +79,9 @@ def check_type(name: str, value: object, hint: Any) -> None:
         Naming the types that are allowed.
     """
     allowed = list(_types(hint))
-    if any(_is(value, kind) for kind in allowed):
-        return
+    for kind in allowed:
+        if _is(value, kind):
+            return kind(value) if kind in (int, float) and type(value) not in (int, float) else value
     names = list(dict.fromkeys(_CALLED.get(kind, getattr(kind, "__name__", str(kind))) for kind in allowed))
     raise ConfigError(f"{name} must be {', '.join(names[:-1])}{' or ' if names[1:] else ''}{names[-1]}, not {value!r}")
 
@@ -97,13 +100,11 @@ def _is(value: object, kind: Any) -> bool:
         return True
     if isinstance(value, bool):
         return kind is bool
-    if kind is float:
-        return isinstance(value, (int, float))
+    if kind in (int, float):
+        return isinstance(value, numbers.Integral if kind is int else numbers.Real)
     if kind is collections.abc.Sequence:
         # A text is one for Python, and an array is none.
         return isinstance(value, Iterable) and not isinstance(value, (str, bytes))
-    if kind is int and hasattr(value, "__index__"):
-        return True
     return isinstance(value, kind)
 
 

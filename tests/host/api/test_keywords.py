@@ -39,8 +39,18 @@ def test_options_become_keywords(message: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("hint", "right", "wrong", "said"),
     [
-        (int | None, [3, np.int64(3), None], [2.5, "3", True], "x must be a whole number or None, not "),
-        (float, [0.5, 1, np.float64(0.1)], ["0.5", None, False], "x must be a number, not "),
+        (
+            int | None,
+            [3, np.int64(3), None],
+            [2.5, "3", True, np.ones(1, int)],
+            "x must be a whole number or None, not ",
+        ),
+        (
+            float,
+            [0.5, 1, np.float64(0.1), np.float32(0.5), np.int8(2)],
+            ["0.5", None, False],
+            "x must be a number, not ",
+        ),
         (str | Path | None, ["a", Path("a"), None], [3, b"a"], "x must be a text, a path or None, not "),
         (Sequence[float] | None, [[1.0], (1,), np.ones(2), None], ["1", 2.0], "x must be a sequence or None, not "),
         (axft.Config | str, ["34P", axft.Config("34P")], [None, 34], "x must be Config or a text, not "),
@@ -51,7 +61,8 @@ def test_options_become_keywords(message: str, expected: str) -> None:
 def test_types_are_checked(hint: object, right: list[object], wrong: list[object], said: str) -> None:
     """A message names what is allowed; what is in a sequence is not looked at."""
     for value in right:
-        check_type("x", value, hint)
+        made = check_type("x", value, hint)
+        assert made is value or (made == value and type(made) in (int, float))
     for value in wrong:
         with pytest.raises(ConfigError) as caught:
             check_type("x", value, hint)
@@ -70,6 +81,7 @@ def test_function_stays_what_it_is() -> None:
     assert f("a", "b", count=2) == "abab"
     with pytest.raises(ConfigError, match="names must be a text, not 3"):
         f("a", 3)  # type: ignore[arg-type]
+    assert f("a", count=np.int64(2)) == "aa"
     with pytest.raises(TypeError, match="unexpected keyword argument 'time'"):
         f(time=3)  # type: ignore[call-arg]
 
@@ -108,6 +120,7 @@ def test_function_stays_what_it_is() -> None:
         ),
         (lambda: axft.figures.array("x"), "result must be Result, not 'x'"),
         (lambda: axft.figures.outcomes({}), "a figure needs one result or more, not none"),
+        (lambda: axft.figures.outcomes(["x"]), "results must be Result, not 'x'"),
     ],
 )
 def test_wrong_arguments_are_named(place: Path, call: Callable[[], object], message: str) -> None:
