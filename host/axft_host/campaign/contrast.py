@@ -15,7 +15,7 @@ from axft_host.campaign.comparison import PairedTest, check_same_space, differen
 from axft_host.campaign.records import FaultRow, Golden, Provenance
 from axft_host.campaign.sequential import CLASSES
 from axft_host.campaign.statistics import Interval
-from axft_host.campaign.store import ResultStore
+from axft_host.campaign.store import STORE_NAME, ResultStore
 from axft_spec.errors import ConfigError, unknown_name
 from axft_spec.faults import FaultSpace
 from axft_spec.flipflops import FLIP_FLOP_PREFIX
@@ -112,6 +112,11 @@ class _Result:
             return cls(path=path, about=store.provenance(), golden=store.golden(), rows=list(store.rows()))
 
     @property
+    def name(self) -> str:
+        """What tells it from the others: the name of its directory, unless its file has one of its own."""
+        return self.path.parent.name if self.path.name == STORE_NAME else self.path.name
+
+    @property
     def identity(self) -> tuple[object, ...]:
         """What makes it the configuration that it is: the array, and how the network became integers."""
         about = self.about
@@ -166,7 +171,7 @@ def contrasts(results: Sequence[Path], outcome: str = "critical") -> tuple[list[
         try:
             _check(a, b)
         except ConfigError as error:
-            reasons.append(f"{a.path.name} and {b.path.name}: {error}")
+            reasons.append(f"{a.name} and {b.name}: {error}")
             continue
         pair = (a.identity, b.identity, a.about.lowering, a.about.score)
         if pair not in best or _common(*best[pair]) < _common(a, b):

@@ -14,6 +14,7 @@ from axft_host.campaign.contrast import contrasts
 from axft_host.campaign.export import fault_table
 from axft_host.campaign.options import StoppingOptions
 from axft_host.campaign.runner import run_campaign
+from axft_host.campaign.store import STORE_NAME
 from axft_spec.errors import ConfigError
 from support.small_campaign import small_plan
 
@@ -107,7 +108,7 @@ def test_two_configurations_are_compared_once_on_most_faults(place: Path) -> Non
 def test_results_that_differ_otherwise_are_refused(place: Path, name: str, reason: str) -> None:
     """The message says in what; beside a comparison that can be made, it is a note."""
     with pytest.raises(ConfigError, match=f"^8P and {name}: configurations can be compared {reason}"):
-        contrasts([place / "8P", place / name])
+        contrasts([place / "8P", place / name / STORE_NAME])
     found, reasons = contrasts([place / "8P", place / "2QH", place / name])
     assert len(found) == 1
     assert any(reason in each for each in reasons)
