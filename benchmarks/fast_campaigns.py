@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import resource
 import statistics
@@ -84,12 +85,12 @@ def make_workload(config: str, lowering: str, images: int, array: int = 28, data
 
 
 def cpu_seconds(process: int) -> float:
-    """Return the processor time of the threads of a process until now; 0 where Linux does not say."""
+    """Return the processor time of the threads of a process until now; no number where Linux does not say."""
     try:
         threads = list(Path(f"/proc/{process}/task").glob("*/schedstat"))
-        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
+        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9 if threads else math.nan
     except OSError:
-        return 0.0
+        return math.nan
 
 
 def private_bytes(process: int) -> int:
@@ -110,8 +111,8 @@ class OpenFaults:
     ----------
     certain : float
         Share of the others.
-    golden_s : float
-        Processor time of the golden run, which is not in what `run` returns.
+    golden_s : (float, float)
+        Seconds of the golden run by the clock, and of the processor; they are not in what `run` returns.
     kept_bytes : int
         What that keeps.
     """
@@ -120,13 +121,15 @@ class OpenFaults:
         images = len(workload.images)
         certain = CertainMasking(workload).of(faults)
         self.certain = float(certain.mean())
-        golden_s = []
+        walls, used = [], []
         for _ in range(golden_runs):
             engine = CompiledEngine(workload)
-            start = time.process_time()
+            wall, start = time.perf_counter(), time.process_time()
             engine.golden_accumulators()
-            golden_s.append(time.process_time() - start)
-        self.golden_s, self.kept_bytes = statistics.median(golden_s), engine.runs.kept_bytes
+            used.append(time.process_time() - start)
+            walls.append(time.perf_counter() - wall)
+        self.golden_s = statistics.median(walls), statistics.median(used)
+        self.kept_bytes = engine.runs.kept_bytes
         del engine
         self._backend = Emulator(engine="compiled")
         self._backend.prepare(workload, share=workers > 1)
@@ -175,10 +178,10 @@ def campaign(workload: Workload, faults: Sequence[Fault], workers: int, rounds: 
     finally:
         opened.close()
     clock, seconds = (statistics.median(values) for values in zip(*runs, strict=True))
-    clock, seconds = clock + opened.golden_s, seconds / workers + opened.golden_s
+    clock, seconds = clock + opened.golden_s[0], seconds / workers + opened.golden_s[1]
     return {
         "certain": opened.certain,
-        "golden_us": opened.golden_s / images * 1e6,
+        "golden_us": opened.golden_s[1] / images * 1e6,
         "all_clock": len(faults) * images / clock,
         "open_clock": opened.pairs / clock,
         "all": len(faults) * images / seconds,
@@ -259,12 +262,11 @@ def layer_memory(workload: Workload) -> list[dict[str, Any]]:
     tables, rows = build_tables(workload), []
     for number, layer in enumerate(tables.layers):
         positions, outputs = layer["height"] * layer["width"], layer["out_height"] * layer["out_width"]
-        last = number + 1 == len(tables.layers)
         row = {
             "layer": number,
             "operands": int(layer["inputs"] * layer["plane"] * 2),
             "sums": int(positions * layer["lanes"] * tables.bias.dtype.itemsize),
-            "outputs": 0 if last else int(outputs * layer["lanes"] * 2),
+            "outputs": int(outputs * layer["lanes"] * 2),
         }
         print(
             f"layer {number}: {row['operands']:,} bytes of operands, {row['sums']:,} of sums, {row['outputs']:,} of "
