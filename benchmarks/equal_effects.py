@@ -2,7 +2,8 @@
 
 All stuck-at faults on weight lines of the 28x28 array that are not masked with certainty run on LeNet-5. Those that
 leave the same accumulators on all images have one effect, as far as these images tell: more images can only tell more
-of them apart, so that the number of repeats is an upper bound.
+of them apart, so that the number of repeats is an upper bound for the faults that change something. Those that change
+nothing here are counted apart: on more images they may, alike or not.
 
     python benchmarks/equal_effects.py
 """
