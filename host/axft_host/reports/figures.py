@@ -168,7 +168,8 @@ def draw_array(axes: Any, label: str, one: Figures, metric: str = "critical") ->
     axes.figure.colorbar(image, label=f"{public_name(metric).replace('_', ' ')}, %")
     axes.set_xlabel("PE column")
     axes.set_ylabel("PE row")
-    axes.set_title(f"{plain_text(label)}; hatched: no sampled fault")
+    some_lack = rates.count() < rates.size
+    axes.set_title(f"{plain_text(label)}; hatched: no sampled fault" if some_lack else plain_text(label))
 
 
 def draw_accuracy(axes: Any, label: str, one: Figures) -> None:
