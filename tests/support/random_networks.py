@@ -88,7 +88,7 @@ def random_network(rng: Rng, config: ArrayConfig) -> Network:
     activations; factors for all, by channel and by position; max and average pooling; a last layer of any kind.
     """
     low, high = signed_range(config.width)
-    first = size = (int(rng.choice([1, 2, 3, 4, 6])), *_pair(rng, 3, 7))
+    first = size = (int(rng.choice([1, 2, 3, 4, 6])), *_pair(rng, 1, 7))
     ops: list[Op] = []
     convs, denses = int(rng.integers(3)), int(rng.integers(3))
     if convs + denses == 0:
