@@ -30,7 +30,12 @@ def main() -> int:
             for width, dark in ((1280, False), (1280, True), (390, False), (390, True)):
                 browser.view(width, 900, dark=dark)
                 browser.open(page)
-                # The site's pages remember whether they were light or dark, whatever the system says next.
+                # The site's pages remember whether they were light or dark, whatever the system says next. Colours
+                # that are on their way from one to the other are none of a page's.
+                browser.run(
+                    "document.head.append(Object.assign(document.createElement('style'), "
+                    "{textContent: '* { transition: none !important; }'}))"
+                )
                 data, scheme = "document.body.dataset", "slate" if dark else "default"
                 browser.run(f"if ({data}.mdColorScheme) {data}.mdColorScheme = '{scheme}'")
                 browser.run("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
