@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import get_type_hints
 
-from axft_host.api.keywords import by_keywords, check_type
+from axft_host.api.keywords import by_keywords, made_by_keywords
 from axft_host.campaign.workload import WorkloadOptions, resolve_config
 from axft_host.nn.quantise import check_rounding
 from axft_spec.config import PRESETS, ArrayConfig, PaperRow, Preset
@@ -18,6 +17,7 @@ __all__ = ["Config", "as_config"]
 PathOrName = str | os.PathLike[str]
 
 
+@made_by_keywords
 @dataclass(frozen=True, slots=True)
 class Config:
     """A configuration on an array: ``Config("34P", array="8x8")``.
@@ -52,8 +52,6 @@ class Config:
     operand_a: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        for name, hint in get_type_hints(type(self)).items():
-            check_type(name, getattr(self, name), hint)
         check_lowering(self.lowering)
         if self.rounding is not None:
             check_rounding(self.rounding)

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from axft_host.api.config import Config, as_config
-from axft_host.api.keywords import by_keywords
+from axft_host.api.keywords import by_keywords, shown
 from axft_host.api.player import player
 from axft_spec.config import ArrayConfig
 from axft_spec.errors import ConfigError, FaultError
@@ -172,9 +172,9 @@ def _operands(name: str, given: Sequence[Sequence[int]] | Int64) -> Int64:
         values = np.asarray(given)
         whole = values.astype(np.int64)
     except (TypeError, ValueError):
-        raise ConfigError(f"{name} must be rows of one length, of whole numbers, not {given!r}") from None
+        raise ConfigError(f"{name} must be rows of one length, of whole numbers, not {shown(given)}") from None
     if values.dtype.kind not in "iu" and not np.array_equal(whole, values):
-        raise ConfigError(f"{name} must be whole numbers, not {given!r}")
+        raise ConfigError(f"{name} must be whole numbers, not {shown(given)}")
     return np.atleast_2d(whole)
 
 

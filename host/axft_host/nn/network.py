@@ -302,6 +302,14 @@ class Network:
         object.__setattr__(self, "input_table", frozen(self.input_table, np.int64))
         _check(self)
 
+    def __repr__(self) -> str:
+        # The weights would fill pages.
+        size = "x".join(map(str, self.input_shape))
+        return (
+            f"<Network {self.name!r} for {self.config_name or self.multiplier}: input {size}, "
+            f"{len(self.multiplying_layers)} layers that multiply, {self.width} bits, digest {self.digest[:12]}>"
+        )
+
     @property
     def config(self) -> ArrayConfig:
         """The arithmetic this network was compiled for; the array's size in it has no meaning here."""

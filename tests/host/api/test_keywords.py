@@ -82,8 +82,50 @@ def test_function_stays_what_it_is() -> None:
     with pytest.raises(ConfigError, match="names must be a text, not 3"):
         f("a", 3)  # type: ignore[arg-type]
     assert f("a", count=np.int64(2)) == "aa"
-    with pytest.raises(TypeError, match="unexpected keyword argument 'time'"):
-        f(time=3)  # type: ignore[call-arg]
+    with pytest.raises(ConfigError, match=r"^unknown keyword of f 'cuont' .did you mean count.*; allowed: count$"):
+        f(cuont=3)  # type: ignore[call-arg]
+
+
+def test_every_misfit_that_python_tells_is_told_in_a_sentence() -> None:
+    """Whatever Python refuses: unknown names, too many values, one twice, one that lacks."""
+
+    class Thing:
+        @by_keywords
+        def __init__(self, first: int, *, count: int = 1) -> None:
+            self.first = first * count
+
+        @classmethod
+        @by_keywords
+        def make(cls, first: int) -> object:
+            return cls(first)
+
+    for call, said in (
+        (lambda: Thing(1, frist=2), "unknown keyword of Thing 'frist' (did you mean first?); allowed: first, count"),
+        (lambda: Thing(1, 2), "Thing was given 2 arguments without a name; allowed: first, and by name count"),
+        (lambda: Thing(1, first=2), "Thing was given first twice, the first time without its name; allowed: once"),
+        (lambda: Thing(count=2), "Thing needs first; allowed: first, count"),
+        (lambda: Thing.make(fist=2), "unknown keyword of Thing.make 'fist' (did you mean first?); allowed: first"),
+        (lambda: Thing.make(1, 2), "Thing.make was given 2 arguments without a name; allowed: first, and by name no "
+         "others"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError) as caught:
+            call()
+        assert str(caught.value) == said
+    assert Thing(2, count=3).first == 6
+
+
+def test_long_value_is_cut_and_a_network_is_a_line() -> None:
+    """No message and no cell shows thousands of weights."""
+    with pytest.raises(ConfigError) as caught:
+        check_type("x", list(range(10_000)), str)
+    assert str(caught.value).startswith("x must be a text, not [0, 1, 2") and len(str(caught.value)) < 300
+    network = axft.load_network("34P")
+    assert repr(network) == (
+        "<Network 'lenet5' for 34P: input 1x28x28, 5 layers that multiply, 8 bits, digest "
+        f"{network.digest[:12]}>"
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match=r"config must be Config, a text or None, not <Network 'lenet5' for 34P: "):
+        axft.inject(network)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +144,17 @@ def test_function_stays_what_it_is() -> None:
         (lambda: axft.open_backend(3), "board must be a text, not 3"),
         (lambda: axft.open_backend("emu", bitstream="x"), "allowed: bitstream with board='pynq'"),
         (lambda: axft.infer("34P", images=-1), "images must be at least 1, not -1"),
+        (
+            lambda: axft.inject("34P", lowering="toeplitz"),
+            r"^inject has no keyword 'lowering': it is part of the configuration; allowed: "
+            r"Config\('34P', lowering='toeplitz'\) as config$",
+        ),
+        (lambda: axft.infer(axft.Config("8P"), array="4x4"), r"allowed: Config\('8P', array='4x4'\) as config$"),
+        (lambda: axft.inject(rounding="paper"), r"allowed: Config\(NAME, rounding='paper'\) as config$"),
+        (lambda: axft.inject("34P", imagez=3), r"^unknown keyword of inject 'imagez' .did you mean images.*: config, "),
+        (lambda: axft.Campaign(worklod={}), r"^unknown keyword of Campaign 'worklod' \(did you mean workload"),
+        (lambda: axft.Config("34P", compensated=True), r"^unknown keyword of Config 'compensated' .did you mean "),
+        (lambda: axft.Config("34P", "4x4"), "^Config was given 2 arguments without a name; allowed: config, and by "),
         (lambda: axft.Config(34), "config must be a text or None, not 34"),
         (lambda: axft.Config("34P", array=(4, 4)), r"array must be a text, not \(4, 4\)"),
         (lambda: axft.Config("34P", compensate="yes"), "compensate must be True or False or None, not 'yes'"),
