@@ -9,9 +9,11 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from axft_host.api.keywords import by_keywords
+from axft_host.api.config import Config
+from axft_host.api.keywords import by_keywords, shown
 from axft_host.api.results import Result
 from axft_host.api.show import table_html
 from axft_host.campaign.cluster import cluster_of
@@ -76,7 +78,7 @@ class Campaign:
             "stopping": stopping,
             "backends": backends,
         }
-        given = {name: _plain(table) for name, table in tables.items() if table is not None}
+        given = {name: _plain(table, name) for name, table in tables.items() if table is not None}
         if spec is not None and (given or title is not None):
             named = ", ".join([*(() if title is None else ("title",)), *given])
             raise ConfigError(f"a campaign is a file or keywords, not both: {fspath(spec)} and {named}")
@@ -262,13 +264,28 @@ class Campaign:
         return table_html(heads, rows, caption=self.spec.title)
 
 
-def _plain(value: Any) -> Any:
-    """Return a value as a TOML file has it."""
+def _plain(value: Any, key: str) -> Any:
+    """Return a value as a TOML file has it; `key` is where it stands.
+
+    Raises
+    ------
+    ConfigError
+        If a file could not have it.
+    """
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(name): _plain(item, f"{key}.{name}") for name, item in value.items()}
     if isinstance(value, PathLike):
         return fspath(value)
-    return list(map(_plain, value)) if isinstance(value, (list, tuple)) else value
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, key) for item in value]
+    if isinstance(value, (str, bool, int, float)):
+        return value
+    allowed = "a text, a number, True or False, or a list or a mapping of those, as in a campaign file"
+    if isinstance(value, Config):
+        allowed = f"names, such as {value.config or '34P'!r}; array, lowerings, rounding and so on are keys of workload"
+    raise ConfigError(f"{key}: {shown(value)} cannot be in a campaign; allowed: {allowed}")
 
 
 def _watcher(progress: bool) -> Told:

@@ -16,13 +16,14 @@ from axft_host.api.config import Config, PathOrName, as_config
 from axft_host.api.keywords import by_keywords
 from axft_host.api.results import Result
 from axft_host.api.show import table_html
+from axft_host.api.workloads import load_images
 from axft_host.backends.registry import open_backend
 from axft_host.campaign.explain import Explanation, FollowedLayer, explained
 from axft_host.campaign.explain import follow as follow_layers
 from axft_host.campaign.plan import CampaignOptions, FaultOptions, Plan, plan_campaign
 from axft_host.campaign.progress import make_progress
 from axft_host.campaign.runner import resume_campaign, run_campaign
-from axft_spec.errors import FaultError, StoreError, check_int, exists_message
+from axft_spec.errors import ConfigError, FaultError, StoreError, check_int, exists_message
 from axft_spec.faultlist import FaultList, write_fault_list
 from axft_spec.faults import Fault
 from axft_spec.flipflops import AnyFault, FlipFlopFault, parse_any_fault
@@ -69,8 +70,9 @@ def inject(
 ) -> Result:
     """Inject faults into a network on the array, and classify what becomes of each image, as ``axft-hw inject`` does.
 
-    The keywords are that command's options. Ctrl-C, or a notebook's stop button, finishes what is in hand; `resume`
-    goes on. A script, unlike a notebook, needs ``if __name__ == "__main__":`` around it, as it starts processes.
+    The keywords are that command's options, less those that a `Config` has; `census` and `progress` are of this
+    function alone. Ctrl-C, or a notebook's stop button, finishes what is in hand; `resume` goes on. A script, unlike a
+    notebook, needs ``if __name__ == "__main__":`` around it, as it starts processes.
 
     Parameters
     ----------
@@ -176,6 +178,11 @@ def resume(result: Result | str | Path, *, workers: int | None = None, progress:
 @contextmanager
 def _as_file(listed: Listed | None) -> Iterator[Path | None]:
     """Give the path of a fault list, which is written for the time being if it is none."""
+    if isinstance(listed, str) and ":" in listed and not Path(listed).exists():
+        raise FaultError(
+            f"fault_list {listed!r} is no file; allowed: a file that `axft-hw faults --out` wrote, faults in a list, "
+            f"such as fault_list=['weight:r3:c5:b6:sa1'], or one alone, as fault='weight:r3:c5:b6:sa1'"
+        )
     if listed is None or isinstance(listed, (str, Path)):
         yield None if listed is None else Path(listed)
         return
@@ -281,9 +288,13 @@ def follow(
     ------
     FaultError
         If the array has no such fault, or it is in a flip-flop.
+    ConfigError
+        If both `image` and `images` are given, or there is no such image.
     """
+    if image is not None and images is not None:
+        raise ConfigError(f"either image or images must be given, not both: image={image} images={images}")
     if image is not None:
-        check_int("image", image, 0)
+        check_int("image", image, 0, len(load_images(data).labels) - 1)
     armed = parse_any_fault(str(fault))
     if isinstance(armed, FlipFlopFault):
         raise FaultError(f"a fault of the array can be followed through the layers, not one in a flip-flop: {armed}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import axft
@@ -102,5 +103,10 @@ def test_wrong_words_are_named(place: Path) -> None:
         axft.Campaign(**{**TABLES, "faults": {"colour": "red"}})
     with pytest.raises(ConfigError, match="a file or keywords"):
         axft.Campaign("two.toml", workload={})
+    with pytest.raises(ConfigError, match=r"^workload.configs: Config\(config='8P', .* allowed: names, such as '8P'; "):
+        axft.Campaign(workload={"configs": [axft.Config("8P")]})
+    with pytest.raises(ConfigError, match=r"^sampling.faults: \{1, 2\} cannot be .* allowed: a text, a number, "):
+        axft.Campaign(**{**TABLES, "sampling": {"faults": {1, 2}}})
+    assert axft.Campaign(**{**TABLES, "sampling": {"faults": np.int64(7)}}).spec.samples[0].faults == 7
     with pytest.raises(StoreError, match="has not run"):
         _ = axft.Campaign(**TABLES).directory

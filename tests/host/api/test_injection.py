@@ -95,6 +95,11 @@ def test_interrupted_result_goes_on(place: Path, monkeypatch: pytest.MonkeyPatch
         ({"faults": 5, "margin": 0.1}, ConfigError, "either faults or margin"),
         ({"fault": "weight:r9:c0:b0:sa1"}, FaultError, "row must be between 0 and 3"),
         ({"fault_list": []}, FaultError, "must name one or more"),
+        (
+            {"fault_list": "weight:r0:c0:b1:sa1"},
+            FaultError,
+            r"no file; .* fault_list=\['weight:.*, as fault='",
+        ),
         ({"board": "fpga"}, AxftError, "emu, rtl"),
         ({"out": "."}, StoreError, "exists"),
         ({"images": 0}, ConfigError, "images must be"),
@@ -119,6 +124,20 @@ def test_followed_fault_ends_as_in_its_campaign(place: Path) -> None:
     assert np.array_equal(alone.layers[0].faulty[0], followed.layers[0].faulty[7])
     assert f"{fault}: 1 {outcomes[7]}" in alone._repr_html_()
     assert repr(alone) == f"<FollowedFault {fault}: 1 {outcomes[7]}>"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"image": 1, "images": 3}, "^either image or images must be given, not both: image=1 images=3$"),
+        ({"image": 12}, "^image must be between 0 and 11, not 12$"),
+        ({"image": -1}, "^image must be between 0 and 11, not -1$"),
+    ],
+)
+def test_image_that_is_not_there_is_told(place: Path, words: dict, said: str) -> None:
+    """By its own name and number."""
+    with pytest.raises(ConfigError, match=said):
+        axft.follow(CONFIG, "weight:r0:c0:b6:sa1", model="small.npz", data="small-data.npz", **words)
 
 
 def test_values_of_a_followed_fault_are_those_that_its_counts_count(place: Path) -> None:
