@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from axft_host.api.contrasts import ShownContrast, as_shown
 from axft_host.api.keywords import by_keywords
 from axft_host.api.show import facts_html, table_html
 from axft_host.campaign.compare import Comparison, compare
-from axft_host.campaign.contrast import Contrast, contrasts
+from axft_host.campaign.contrast import contrasts
 from axft_host.campaign.directory import RunState, states
 from axft_host.campaign.export import fault_table
 from axft_host.campaign.sequential import CLASSES
@@ -168,7 +169,7 @@ class Result:
         return compare(self.store, _store_of(other))
 
     @by_keywords
-    def compare(self, other: Result | str | Path, outcome: str = "critical") -> Contrast:
+    def compare(self, other: Result | str | Path, outcome: str = "critical") -> ShownContrast:
         """Compare the rates of two configurations that met the same faults, as ``axft-hw campaign compare`` does.
 
         Parameters
@@ -180,7 +181,7 @@ class Result:
 
         Returns
         -------
-        Contrast
+        ShownContrast
             `difference`, the mean over the faults of this result's rate less the other's, a fraction; its `interval`
             at `confidence`, for the fault space; `p_value` of the hypothesis that no fault tells the two apart.
 
@@ -192,7 +193,7 @@ class Result:
             If a result cannot be read.
         """
         found, _ = contrasts([self.store, _store_of(other)], outcome)
-        return found[0]
+        return as_shown(found[0])
 
     def __repr__(self) -> str:
         return f"Result({str(self.directory)!r})"

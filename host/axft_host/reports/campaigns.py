@@ -27,6 +27,7 @@ __all__ = [
     "forecast_facts",
     "forecast_table",
     "list_table",
+    "p_text",
     "rule_facts",
     "state_table",
 ]
@@ -260,11 +261,12 @@ def contrast_table(found: Sequence[Contrast]) -> Table:
             f"{one.test.differing:,}",
             f"{100 * one.test.difference:+.2f}",
             f"{100 * one.interval.low:+.2f} to {100 * one.interval.high:+.2f}",
-            _p_value(one.test.p_value),
-            _p_value(one.corrected),
+            p_text(one.test.p_value),
+            p_text(one.corrected),
         )
     return table
 
 
-def _p_value(value: float) -> str:
+def p_text(value: float) -> str:
+    """Return a p-value for people, with four digits after the point."""
     return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,15 @@ def test_run_is_what_the_command_runs(campaign: axft.Campaign, place: Path) -> N
         theirs[0][key] for key in ("difference", "low", "p_value")
     ]
     assert here.compare(there, "masked").outcome == "masked"
+    points = f"{100 * theirs[0]['difference']:+.2f}"
+    interval = f"{100 * theirs[0]['low']:+.2f} to {100 * theirs[0]['high']:+.2f}"
+    differ = f"{theirs[0]['differing_faults']} of {theirs[0]['faults']}"
+    pair = f"{theirs[0]['config_a']} - {theirs[0]['config_b']}"
+    assert repr(two).startswith(f"<Contrast {pair}, critical: {points} points (95% interval {interval}), p ")
+    assert repr(two).endswith(f"; {differ} faults differ>")
+    shown = two._repr_html_()
+    assert replace(two, name_a="x", name_b="x")._repr_html_().count(f">{here.directory.name} - {there.directory.name}<")
+    assert all(f">{text}</td>" in shown for text in (points, interval, differ))
     assert campaign.rates.index.get_level_values("run").unique().tolist() == ["8P-im2col", "34P-im2col"]
 
 
