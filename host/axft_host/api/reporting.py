@@ -61,7 +61,7 @@ def report(
     html : str or path, optional
         A new file for the page, which opens offline.
     png, csv : str or path, optional
-        New directories for the figures (needs matplotlib) and for the tables.
+        Directories for the figures (needs matplotlib) and for the tables, new or empty.
     target : str
         ``listed`` or ``population``, as ``--target``.
 
@@ -70,7 +70,7 @@ def report(
     StoreError
         If a result cannot be read, or a file cannot be written.
     ConfigError
-        If there is no result, or a file exists already.
+        If there is no result, or a file, or a directory with something in it, exists already.
     """
     if not results:
         raise ConfigError("a report needs one result or more, not none")

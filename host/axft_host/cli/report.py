@@ -21,8 +21,10 @@ __all__ = ["command"]
 @click.command("report", cls=Command, short_help="Report results: terminal, HTML page, PNG, CSV.")
 @click.argument("results", type=PATH, nargs=-1, required=True, metavar="DIR...")
 @click.option("--html", type=PATH, metavar="FILE", help="Write one HTML page that needs no network; a new file.")
-@click.option("--png", type=PATH, metavar="DIR", help="Draw the figures as PNG into a new directory; needs matplotlib.")
-@click.option("--csv", type=PATH, metavar="DIR", help="Write the tables as CSV into a new directory.")
+@click.option(
+    "--png", type=PATH, metavar="DIR", help="Draw the figures as PNG into a new or empty directory; needs matplotlib."
+)
+@click.option("--csv", type=PATH, metavar="DIR", help="Write the tables as CSV into a new or empty directory.")
 @target_option
 @json_option
 def command(

@@ -21,11 +21,13 @@ def check_targets(html: Path | None, png: Path | None, csv: Path | None) -> None
     Raises
     ------
     ConfigError
-        If one exists, its directory does not, or matplotlib is not installed for `png`.
+        If one exists, and is no empty directory for `png` or `csv`; its parent does not; or matplotlib is not installed
+        for `png`.
     """
     for target in (png, csv, html):
         if target is not None:
-            check_new_output(target)
+            # In an empty directory there must be room for a file.
+            check_new_output(target / "report" if target != html and _is_empty(target) else target)
     if png is not None:
         check_matplotlib()
 
@@ -42,7 +44,7 @@ def write_files(
     html : Path or None
         A new file for the page.
     png, csv : Path or None
-        New directories for the figures and for the tables.
+        Directories for the figures and for the tables, new or empty.
 
     Raises
     ------
@@ -62,10 +64,19 @@ def write_files(
     return files
 
 
-def _into(directory: Path, write: Callable[[Path], list[Path]]) -> list[Path]:
-    """Make a directory and let files be written into it."""
+def _is_empty(path: Path) -> bool:
+    """Return whether a path is a directory with nothing in it."""
     try:
-        directory.mkdir()
+        return path.is_dir() and not any(path.iterdir())
+    except OSError:
+        return False
+
+
+def _into(directory: Path, write: Callable[[Path], list[Path]]) -> list[Path]:
+    """Make a directory, unless an empty one is there, and let files be written into it."""
+    try:
+        if not _is_empty(directory):
+            directory.mkdir()
         return write(directory)
     except OSError as error:
         raise StoreError(f"{error.filename or directory} cannot be written: {error.strerror}") from None

@@ -42,7 +42,8 @@ def test_directory_of_results_is_reported_side_by_side(run: Run) -> None:
 
 @pytest.mark.usefixtures("results")
 def test_files_are_new_ones(run: Run, place: Path) -> None:
-    """A page and a directory of tables; a second time is refused before anything is written."""
+    """A page and an empty directory of tables; a second time is refused before anything is written."""
+    (place / "tables").mkdir()
     text = run("report all --html page.html --csv tables").stdout
     assert "the page is in page.html" in text
     assert (place / "page.html").read_text().startswith("<!doctype html>")
