@@ -124,7 +124,8 @@ class Campaign:
     def check(self, *, workers: int | None = None) -> pd.DataFrame:
         """Return what its runs amount to, as ``axft-hw campaign check`` does: fault space, faults, pairs, seconds.
 
-        The seconds come from a calibration run of about a second per run on this machine. Nothing is written.
+        Its `pairs` are those to simulate; a result's are all, those of certainly masked faults among them. The seconds
+        come from a calibration run of about a second per run on this machine. Nothing is written.
         """
         cluster_of(None, workers)
         runs = self.spec.runs(workers=workers)

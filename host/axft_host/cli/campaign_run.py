@@ -140,15 +140,32 @@ def resume_command(ctx: click.Context, directory: Path, workers: int | None, das
     from axft_host.campaign.runner import resume_campaign
 
     cluster = cluster_of(dask, workers)
+    kept = _faults_of(directory)
     if is_campaign_dir(directory):
         complete = resume_runs(directory, _watcher(), workers=workers, cluster=cluster).complete
     else:
         complete = resume_campaign(directory, make_progress(), workers=workers, cluster=cluster).complete
-    _show(ctx, directory, complete=complete, as_json=as_json)
+    _show(ctx, directory, complete=complete, as_json=as_json, kept=kept)
 
 
-def _show(ctx: click.Context, directory: Path, *, complete: bool, as_json: bool) -> None:
-    """Print what came of a campaign so far."""
+def _faults_of(directory: Path) -> int:
+    """Return how many faults a campaign or a result has by now; those of what cannot be read are told elsewhere."""
+    from contextlib import suppress
+
+    from axft_host.campaign.directory import result_dirs
+    from axft_host.campaign.store import ResultStore
+    from axft_spec.errors import AxftError
+
+    found = 0
+    with suppress(AxftError):
+        for path in result_dirs(directory):
+            with ResultStore.open(path) as store:
+                found += len(store)
+    return found
+
+
+def _show(ctx: click.Context, directory: Path, *, complete: bool, as_json: bool, kept: int | None = None) -> None:
+    """Print what came of a campaign so far; `kept` faults were there before, if it is one that goes on."""
     from axft_host.campaign.directory import result_dirs, states
     from axft_host.campaign.store import ResultStore
     from axft_host.campaign.summary import json_without_outcomes, summarise
@@ -169,6 +186,8 @@ def _show(ctx: click.Context, directory: Path, *, complete: bool, as_json: bool)
         print_tables(campaign_table(named))
         for fact in (*campaign_facts(named), *rule_facts(states(directory))):
             click.echo(fact)
+        if kept is not None:
+            click.echo(f"faults     {_faults_of(directory) - kept:,} run now, {kept:,} kept from before")
         click.echo(f"result     {directory}")
     if not complete:
         ctx.exit(INTERRUPTED)

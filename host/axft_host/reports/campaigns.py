@@ -81,7 +81,16 @@ def duration(seconds: float | None) -> str:
 
 def forecast_table(found: Iterable[Forecast]) -> Table:
     """Return what the runs of a campaign will do."""
-    columns = ("run", "fault space", "certainly\nmasked", "faults", "listed, to\nsimulate", "images", "pairs", "time")
+    columns = (
+        "run",
+        "fault space",
+        "certainly\nmasked",
+        "faults",
+        "listed, to\nsimulate",
+        "images",
+        "pairs, to\nsimulate",
+        "time",
+    )
     table = empty_table(*columns, left=("run",), fold=("run",), dense=True)
     for one in found:
         table.add_row(
@@ -102,9 +111,9 @@ def forecast_facts(found: Sequence[Forecast]) -> list[str]:
     workers = max(one.workers for one in found)
     total = sum(one.seconds for one in found)
     facts = [
-        f"{len(found)} run{'s' if len(found) > 1 else ''}, {sum(one.pairs for one in found):,} pairs, about "
-        f"{duration(total)} on {workers} process{'es' if workers > 1 else ''}; measured on this machine on the first "
-        f"faults of each run, and taken to be shared evenly"
+        f"{len(found)} run{'s' if len(found) > 1 else ''}, {sum(one.pairs for one in found):,} pairs to simulate, "
+        f"about {duration(total)} on {workers} process{'es' if workers > 1 else ''}; measured on this machine on the "
+        f"first faults of each run, and taken to be shared evenly"
     ]
     plain = [one for one in found if not one.named_strata]
     if any(one.certain is not None for one in plain):

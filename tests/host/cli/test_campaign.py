@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -62,6 +64,7 @@ def test_check_says_what_will_run(run: Run, run_json: RunJson, spec: Path, place
     assert sorted(place.iterdir()) == before
     shown = run("campaign check c.toml").stdout
     assert "measured on this machine" in shown
+    assert re.search(r"\d pairs to simulate, about ", shown)
     assert "8P-im2col" in shown
 
 
@@ -79,7 +82,11 @@ def test_campaign_has_a_result_for_every_run(run: Run, run_json: RunJson, spec: 
     direct = run_json(f"inject {options} --out r")
     assert direct["outcomes"] == value["runs"][0]["outcomes"]
     assert run_json("campaign diff r c/8P-im2col")["equal"] is True
-    assert "8P-im2col" in run("campaign resume c").stdout
+    again = run("campaign resume c").stdout
+    assert "8P-im2col" in again
+    assert "faults     0 run now, 200 kept from before" in again
+    shutil.rmtree(place / "c" / "8P-im2col")
+    assert "faults     100 run now, 100 kept from before" in run("campaign resume c --workers 1").stdout
 
 
 def test_images_of_the_command_line_are_those_of_every_run(
