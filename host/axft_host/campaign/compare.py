@@ -188,12 +188,15 @@ def compare_campaigns(a: Path, b: Path) -> list[tuple[str, Comparison]]:
 
 
 def _check_same_question(a: ResultStore, b: ResultStore, about_a: Provenance, about_b: Provenance) -> None:
-    for what, name in (("images", "dataset_digest"), ("score", "score")):
-        value_a, value_b = getattr(about_a, name), getattr(about_b, name)
-        if value_a != value_b:
-            raise StoreError(
-                f"results can be compared only with the same {what}, not {value_a} ({a.path}) and {value_b} ({b.path})"
-            )
+    if about_a.dataset_digest != about_b.dataset_digest:
+        raise StoreError(
+            f"results can be compared only with the same images, not {_images(a, about_a)} and {_images(b, about_b)}"
+        )
+    if about_a.score != about_b.score:
+        raise StoreError(
+            f"results can be compared only with the same score, not {about_a.score} ({a.path}) and {about_b.score} "
+            f"({b.path})"
+        )
     for store, about in ((a, about_a), (b, about_b)):
         if len(store) != (store.meta().get("stopped_at") or about.faults):
             raise StoreError(
@@ -202,6 +205,11 @@ def _check_same_question(a: ResultStore, b: ResultStore, about_a: Provenance, ab
             )
     if sorted(a.golden().image_ids) != sorted(b.golden().image_ids):
         raise StoreError(f"results can be compared only with the same images, not those of {a.path} and {b.path}")
+
+
+def _images(store: ResultStore, about: Provenance) -> str:
+    """Return how many images a result has, and which, as far as a person compares digests."""
+    return f"{len(store.golden().labels):,} of digest {about.dataset_digest[:12]} ({store.path})"
 
 
 def _check_same_faults(

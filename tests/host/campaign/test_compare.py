@@ -107,7 +107,10 @@ def test_other_settings_are_told_and_not_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"dataset_digest": "other"}, r"only with the same images, not dataset_digest \(.*\) and other \("),
+        (
+            {"dataset_digest": "0123456789abcdef"},
+            r"only with the same images, not \d+ of digest dataset_dige \(.*\) and \d+ of digest 0123456789ab \(",
+        ),
         ({"score": "raw"}, r"only with the same score, not score \(.*\) and raw \("),
         ({"image_ids": (0, 1, 2, 4)}, "only with the same images"),
         ({"listed": 5}, r"only when both are complete, not with 3 of 5 faults \("),
