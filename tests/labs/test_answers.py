@@ -54,6 +54,19 @@ def test_number_knows_expected_mistakes_and_fractions() -> None:
     assert number(3, 12, otherwise="Count again.") == "3 is not right. Count again."
 
 
+def test_number_above_1_is_no_fraction() -> None:
+    """Which is said where a fraction is expected, and neither of counts nor of what no percentage can be."""
+    above = "this is above 1, and a fraction is asked for: is it in percent?"
+    assert number(50, 0.125) == number(1.5, 0.125) == number(100, 0.125, otherwise="Why?") == above
+    assert number(12.5, 0.125) == "this is in percent, and a fraction is asked for"
+    assert number(101, 0.125) == "101 is too large"
+    assert number(1, 0.125) == "1 is too large"
+    assert number(-50, 0.125) == "-50 is too small"
+    assert number(50, 0.125, percent=True) == "50 is too large"
+    assert number(2, 1) == number(2, 0) == "2 is too large"
+    assert number(50, 0.125, hints=[(50, "that is how many")]) == "that is how many"
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
@@ -126,6 +139,13 @@ def test_several_numbers_may_have_a_tolerance_each() -> None:
     assert several([1, ...], ("a", "b"), (1, 2), ([], [])) == "b is not answered yet"
 
 
+def test_several_numbers_may_have_a_reason_each() -> None:
+    """Or one for all."""
+    for told, said in (("Why?", "Why?"), (("Which?", "Why?"), "Why?"), (("Why?", ""), "")):
+        wrong = several([1, 3], ("a", "b"), (1, 2), ([], []), otherwise=told)
+        assert wrong == (f"b: 3 is not right. {said}" if said else "b: 3 is too large")
+
+
 def test_zeros_and_ones_are_counted_and_not_pointed_to() -> None:
     """To say where a wrong one is would be to say what is right there."""
     for answer in ([1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 1, 0]):
@@ -142,10 +162,14 @@ def test_statements_say_how_many_and_never_which() -> None:
         assert statements(answer, truths, "it") is None
     for answers, said in (
         (("abc", "a", "c"), "1 of the 3 statements needs"),
-        (("", "ab", "bc"), "2 of the 3 statements need"),
+        (("", "ab", "bc", "b"), "most of the 3 statements need"),
     ):
         assert {statements(answer, truths, "it") for answer in answers} == {f"{said} another look. Think of it"}
-    assert statements("b", truths, "x", noun="rows") == "3 of the 3 rows need another look. Think of x"
+    assert statements("b", truths, "x", noun="rows") == "most of the 3 rows need another look. Think of x"
+    four = truths | {"d": False}
+    assert statements("ad", four, "x") == statements("bc", four, "x") == statements("", four, "x")
+    assert (statements("", four, "x") or "").startswith("2 of the 4 statements need")
+    assert statements("bd", four, "x") == statements("b", four, "x"), "the complement of what holds"
     assert "none with the letter 'd'" in (statements("d", truths, "it") or "")
     assert "not int" in (statements(3, truths, "it") or "")
 
@@ -160,9 +184,13 @@ def test_names_say_how_many_and_never_which() -> None:
     }
     assert (
         names({"c", "d"}, expected, allowed, "Why?")
-        == "2 of the names given do not belong there, and 2 are missing. Why?"
+        == "most of the names given do not belong there, and most of the others are missing. Why?"
     )
-    assert names([], expected, allowed, "Why?") == "2 are missing. Why?"
+    assert names([], expected, allowed, "Why?") == "2 of the others are missing. Why?"
+    for right in (set(), {"a"}):
+        assert names(allowed, right, allowed, "Why?") == "most of the names given do not belong there. Why?"
+    for right in (allowed, {"a", "b", "c"}):
+        assert names(set(), right, allowed, "Why?") == "most of the others are missing. Why?"
     assert names(set(), set(), allowed, "Why?") is None
     assert "no 'e' among the names" in (names({"a", "e"}, expected, allowed, "Why?") or "")
     for answer in ("ab", 3, {"a": 1}):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from axft_host.campaign.statistics import sample_size
+from axft_host.campaign.toml_file import parse_toml, read_text
 from axft_host.labs.lab5 import METHODS, difference, printed_table
 from axft_spec.errors import ConfigError
-from support.labs import run_lab
+from support.labs import LABS, lab_path, run_lab
 
 GIVEN = {"5.7": {"table": "table"}, "5.8": {"differences": "differences"}, "5.10": {"result": "mine"}}
 
@@ -21,11 +23,12 @@ def said(task: str, answer: object) -> str:
     ("task", "answer", "part"),
     [
         ("5.1", {"2TE", "2PT"}, "1 of the names given does not belong there. How far from 100"),
-        ("5.1", set(), "1 is missing"),
-        ("5.1", {"8P", "Baseline"}, "2 of the names given do not belong there, and 1 is missing"),
+        ("5.1", set(), "1 of the others is missing"),
+        ("5.1", {"8P", "Baseline"}, "most of the names given do not belong there, and 1 of the others is missing"),
         ("5.1", "2TE", "a set of names"),
         ("5.2", 0.81, "everything else"),
         ("5.2", 19, "in percent, and a fraction"),
+        ("5.2", 45, "above 1, and a fraction is asked for: is it in percent?"),
         ("5.3", [7143, 9986], "Baseline: that is the size for the other number of bits"),
         ("5.3", [6946, 5440], "95 %"),
         ("5.3", 9986, "2 numbers are asked for: Baseline, the others"),
@@ -41,6 +44,8 @@ def said(task: str, answer: object) -> str:
         ("5.7", "base", "compared with this one"),
         ("5.8", {"base"}, "Between which `low` and `high` is"),
         ("5.9", "abdf", "1 of the 6 statements needs another look. Think of which choices"),
+        ("5.9", "ace", "most of the 6 statements need another look"),
+        ("5.9", "ae", "most of the 6 statements need another look"),
         ("5.10", {**dict.fromkeys(METHODS, ...), list(METHODS)[-1]: 1}, "configuration is not stated: its name"),
         ("5.10", {"config": "34P"}, "missing: array"),
     ],
@@ -86,4 +91,28 @@ def test_printed_table_is_the_published_one() -> None:
     """Two rows, digit by digit, from the study."""
     table = printed_table()
     assert table.loc["34P"].tolist()[2:] == [55, 98.24, 19, 74.16, 23.01, 2.83]
+def test_all_readings_are_most_of_them() -> None:
+    """Task 5.8: how many of all names do not belong there is how many readings are asked for."""
+    readings = run_lab("5").namespace["differences"].index
+    line = said("5.8", set(readings))
+    assert "most of the names given do not belong there. Between" in line
+
+
+@pytest.mark.parametrize(("name", "pairs"), [("table1", "195"), ("table1-full", "1,393")])
+def test_size_of_the_whole_table_is_that_of_its_campaigns(name: str, pairs: str) -> None:
+    """Before part 5: pairs of all drawn faults and images, counted by the specification."""
+    text = " ".join(lab_path("5").read_text(encoding="utf-8").replace("\n#", " ").split())
+    path = LABS.parent / "fi_campaigns" / f"{name}.toml"
+    file = parse_toml(read_text(path), str(path))
+    work, faults = file["workload"], 0
+    for config in work["configs"]:
+        space = 2 * 28 * 28 * (16 if config == "Baseline" else 8)
+        stated = file["sampling"]["stated"]
+        faults += file["sampling"]["printed"]["faults"]
+        faults += sample_size(space, stated["margin"], stated["confidence"])
+    assert f"{faults * len(work['lowerings']) * work['images'] / 1e6:,.0f}" == pairs
+    assert f"`fi_campaigns/{name}.toml`" in text and f"{pairs} million pairs" in text
+    assert f"{work['images']:,}" in text
+
+
     assert table.loc["2TE"].tolist()[2:] == [55.6, 9.8, 19, 3.94, 27.5, 68.76]

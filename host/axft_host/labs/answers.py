@@ -130,7 +130,7 @@ def number(
         # A mistake that happens to lead to the right number is right, and was let through above.
         if near(value):
             return hint
-    said = _usual_slip(given, expected, tolerance, percent)
+    said = _usual_slip(given, expected, tolerance, percent=percent)
     return said or f"{_said(answer)} is {otherwise and 'not right. '}{otherwise or _which(given, expected)}"
 
 
@@ -138,7 +138,7 @@ def _which(given: float, expected: float) -> str:
     return "too large" if given > expected else "too small"
 
 
-def _usual_slip(given: float, expected: float, tolerance: float, percent: bool) -> str:
+def _usual_slip(given: float, expected: float, tolerance: float, *, percent: bool) -> str:
     def near(value: float, target: float) -> bool:
         return expected != 0 and math.isclose(value, target, rel_tol=1e-6, abs_tol=tolerance)
 
@@ -146,6 +146,9 @@ def _usual_slip(given: float, expected: float, tolerance: float, percent: bool) 
         return "this is a fraction, and percent are asked for"
     if not percent and near(given / 100, expected):
         return "this is in percent, and a fraction is asked for"
+    # Counts of 0 and of 1 are no fractions.
+    if not percent and 0 < expected < 1 < given <= 100:
+        return "this is above 1, and a fraction is asked for: is it in percent?"
     return "look at the sign" if near(given, -expected) else ""
 
 
@@ -156,7 +159,7 @@ def several(
     hints: Sequence[Hints],
     *,
     tolerance: float | Sequence[float] = 0.0,
-    otherwise: str = "",
+    otherwise: str | Sequence[str] = "",
 ) -> str | None:
     """Judge some numbers that are answered together; the first wrong one is spoken of, by its name.
 
@@ -171,18 +174,19 @@ def several(
         For each of them, as for `number`.
     tolerance : float or sequence of float
         As for `number`; one for all, or one for each.
-    otherwise : str
-        As for `number`; for all.
+    otherwise : str or sequence of str
+        As for `number`; one for all, or one for each.
     """
     if isinstance(answer, np.ndarray):
         answer = answer.tolist()
     if not isinstance(answer, list | tuple) or len(answer) != len(names):
         return f"{len(names)} numbers are asked for: {', '.join(names)}"
     each = [tolerance] * len(names) if isinstance(tolerance, int | float) else tolerance
-    for name, one, right, known, allowed in zip(names, answer, expected, hints, each, strict=True):
+    told = [otherwise] * len(names) if isinstance(otherwise, str) else otherwise
+    for name, one, right, known, allowed, why in zip(names, answer, expected, hints, each, told, strict=True):
         if is_open(one):
             return f"{name} is not answered yet"
-        wrong = number(one, right, tolerance=allowed, hints=known, otherwise=otherwise)
+        wrong = number(one, right, tolerance=allowed, hints=known, otherwise=why)
         if wrong is not None:
             return f"{name}: {wrong}"
     return None
@@ -264,8 +268,9 @@ def text(
 def statements(answer: object, truths: Mapping[str, bool], hint: str, *, noun: str = "statements") -> str | None:
     """Judge which of some lettered statements hold.
 
-    How many are judged wrongly is said, and never which: of two possible answers, the other one would be right. The
-    hint is the same whatever the answer, so that it does not point to one of them, either.
+    How many are judged wrongly is said, and never which: of two possible answers, the other one would be right. Of
+    more than half, not even how many: if all of them are wrong, the others are right. The hint is the same whatever
+    the answer, so that it does not point to one of them, either.
 
     Parameters
     ----------
@@ -291,11 +296,16 @@ def statements(answer: object, truths: Mapping[str, bool], hint: str, *, noun: s
     wrong = sum(truths[letter] != (letter in given) for letter in letters)
     if not wrong:
         return None
+    if 2 * wrong > len(letters):
+        return f"most of the {len(letters)} {noun} need another look. Think of {hint}"
     return f"{wrong} of the {len(letters)} {noun} {'needs' if wrong == 1 else 'need'} another look. Think of {hint}"
 
 
 def names(answer: object, expected: Collection[str], allowed: Collection[str], hint: str) -> str | None:
     """Judge a set of names: how many of them do not belong to it and how many are missing, and never which.
+
+    Where it is more than half of those given, or of the others, it is not said how many: if it were all of them, that
+    would say which.
 
     Parameters
     ----------
@@ -315,9 +325,19 @@ def names(answer: object, expected: Collection[str], allowed: Collection[str], h
     extra, missing = len(given - set(expected)), len(set(expected) - given)
     if not extra and not missing:
         return None
-    said = [f"{extra} of the names given do{'es' if extra == 1 else ''} not belong there"] * bool(extra)
-    said += [f"{missing} {'is' if missing == 1 else 'are'} missing"] * bool(missing)
+    said = []
+    if extra:
+        count = _count(extra, len(given))
+        said.append(f"{count} of the names given do{'es' if extra == 1 else ''} not belong there")
+    if missing:
+        count = _count(missing, len(set(allowed) - given))
+        said.append(f"{count} of the others {'is' if missing == 1 else 'are'} missing")
     return f"{', and '.join(said)}. {hint}"
+
+
+def _count(wrong: int, whole: int) -> int | str:
+    """Return how many are wrong as it may be told."""
+    return "most" if wrong > 1 and 2 * wrong > whole else wrong
 
 
 def function(
