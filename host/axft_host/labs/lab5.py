@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -203,15 +204,20 @@ def _(answer: Any, lab: Lab, result: Result) -> str | None:
         return f"a dictionary with the keys of METHODS is asked for; {said}"
     if left := [key for key, given in answer.items() if is_open(given)]:
         return f"{left[0]} is not stated: {METHODS[left[0]]}"
-    wrong = sum(_written(answer[key]) != _written(value) for key, value in _facts(result).items())
+    wrong = sum(_written(key, answer[key]) != _written(key, value) for key, value in _facts(result).items())
     if not wrong:
         return None
     said = f"{wrong} of the {len(METHODS)} entries {'is' if wrong == 1 else 'are'} not what this result was run with"
     return f"{said}. Compare them with `mine.summary().provenance`, and how they are written with `METHODS`"
 
 
-def _written(value: object) -> str:
-    """Return a value as text in which capitals, spaces and separators of thousands play no part."""
+def _written(key: str, value: object) -> str | list[str]:
+    """Return a value as text in which capitals, spaces and separators of thousands play no part.
+
+    Of the array, its numbers alone: it may be given as a tuple, or with another sign between them.
+    """
+    if key == "array":
+        return re.findall(r"\d+", str(value))
     return str(value).lower().replace(" ", "").replace(",", "")
 
 
