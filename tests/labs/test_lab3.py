@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -19,6 +21,8 @@ RIGHT = {"A": "ignored bit", "B": "idle PE", "C in conv1": "zero activation", "C
         ("3.1", [74, 296], "zeros_at_bit_6: those have a 1"),
         ("3.1", [76, 76], "activations: once per tile"),
         ("3.1", [76, 7600], "one output pixel of each tile"),
+        ("3.1", [75, 300], "zeros_at_bit_6: 75 is not right. Think of where bit 6 is"),
+        ("3.1", [76, 300], "activations: 300 is not right. Think of the tiles"),
         ("3.1", 304, "2 numbers are asked for"),
         ("3.2", "ignored bit", "a dict with the keys"),
         ("3.2", {**RIGHT, "B": "ignored bit"}, "B: that is not it: which layer has an output in row 20"),
@@ -54,7 +58,27 @@ def test_a_verdict_by_classes_alone_is_told() -> None:
         return "tolerable" if golden.argmax() == faulty.argmax() else "critical"
 
     said = run_lab("3").say("3.5", by_class)
-    assert "the same class with half of its sum: tolerable is not right" in said
+    assert "the same class with half of its sum: tolerable is not right; whatever `scale` is, your verdict" in said
+    # What it was called with can be tried again.
+    *sums, scale = re.fullmatch(r".*golden = (\[.*?\]), faulty = (\[.*?\]), scale = (\S+)", said).groups()
+    golden, faulty = (np.array(ast.literal_eval(one)) for one in sums)
+    assert faulty.max() == golden.max() // 2 and golden.argmax() == faulty.argmax()
+    assert float(scale) == pytest.approx(run_lab("3").namespace["network"].score_scale, rel=1e-3)
+    assert "critical" not in said
+
+
+def test_a_verdict_that_uses_its_scale_is_not_asked_about_it() -> None:
+    """Task 3.5: nor is one that is wrong where the scale does not matter."""
+
+    def absolute(golden: np.ndarray, faulty: np.ndarray, scale: float) -> str:
+        if (golden == faulty).all():
+            return "masked"
+        after, before = (float(probabilities(sums, scale).max()) for sums in (faulty, golden))
+        return "tolerable" if golden.argmax() == faulty.argmax() and after >= before - 0.05 else "critical"
+
+    for answer in (absolute, lambda golden, faulty, scale: "critical"):
+        said = run_lab("3").say("3.5", answer)
+        assert "is not right; it was called with golden = [" in said
 
 
 def probabilities(sums: np.ndarray, scale: float) -> np.ndarray:
@@ -110,6 +134,7 @@ def test_answers_about_the_notebooks_runs() -> None:
     run = run_lab("3")
     path, signs, result = (run.namespace[name] for name in ("bit_3", "signs", "result"))
     lost = 1 - run.namespace["share_that_survives"]
+    assert "above 1, and a fraction is asked for" in run.say("3.3", 50, path=path)
     assert "that is the share that is lost" in run.say("3.3", lost, path=path)
     assert "with a 1 in the sign bit" in run.say("3.4", [128, 128, 1.0], signs=signs)
     others = 1 - run.namespace["zeros_sa1"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from axft_spec.faults import Site, ignored_bits
 from axft_spec.schedule import tiles
 
 __all__ = ["task"]
+
+Sums = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 task = Tasks("3")
 
@@ -53,6 +55,12 @@ def _activations(answer: Any, lab: Lab) -> str | None:
                 (zeros * 100, "PE(3, 5) does one output pixel of each tile, not all of them"),
                 (zeros * (passes - 1), "the last tile is not full; does it have a row 3?"),
             ],
+        ),
+        otherwise=(
+            "Think of where bit 6 is, if bit 0 is the least significant one, and of what a negative weight looks like "
+            "in two's complement",
+            "Think of the tiles that 100 output pixels make, of what passes PE(3, 5) in each, and of which bits of "
+            "that the fault changes",
         ),
     )
 
@@ -145,32 +153,52 @@ def _outcome(answer: Any, lab: Lab) -> str | None:
         """Return sums of which class 1 has this probability, and the other nine share the rest."""
         return np.where(np.arange(10) == 1, round(math.log(9 * probability / (1 - probability)) / scale), 0)
 
-    changes: dict[str, NDArray[np.int64] | tuple[NDArray[np.int64], NDArray[np.int64]]] = {
-        "equal sums": golden,
-        "one small sum that differs": golden + np.eye(10, dtype=np.int64)[3],
-        "another class": np.roll(golden, 1),
-        "the same class with half of its sum": np.where(golden == top, top // 2, golden),
-        "the same class with a larger sum": np.where(golden == top, 2 * top, golden),
-        "a tie of two classes": tied,
-        "all sums raised alike": golden + top,
-        "a tie with a class of lower index": np.where(np.arange(10) == 0, top, golden),
+    changes: dict[str, Sums] = {
+        "equal sums": (golden, golden),
+        "one small sum that differs": (golden, golden + np.eye(10, dtype=np.int64)[3]),
+        "another class": (golden, np.roll(golden, 1)),
+        "the same class with half of its sum": (golden, np.where(golden == top, top // 2, golden)),
+        "the same class with a larger sum": (golden, np.where(golden == top, 2 * top, golden)),
+        "a tie of two classes": (golden, tied),
+        "all sums raised alike": (golden, golden + top),
+        "a tie with a class of lower index": (golden, np.where(np.arange(10) == 0, top, golden)),
         "a tie without the fault, which the fault ends": (tied, tied + (np.arange(10) == 7)),
         "the same class, its probability falling from 0.50 to 0.46": (sums(0.50), sums(0.46)),
         "the same class, its probability rising from 0.5 to 0.9": (sums(0.5), sums(0.9)),
     }
-    for name, change in changes.items():
-        before, faulty = change if isinstance(change, tuple) else (golden, change)
+
+    def right(before: NDArray[np.int64], faulty: NDArray[np.int64], scale: float) -> str:
         code = int(classify(before[None], faulty[None], score="softmax", score_scale=scale)[0])
+        return Outcome(code).name.lower()
+
+    for name, (before, faulty) in changes.items():
+        expected = right(before, faulty, scale)
         try:
             given = answer(before.copy(), faulty.copy(), scale)
         except Exception as error:  # whatever the student's code raises
             return f"{name}: outcome(...) raised {type(error).__name__}: {error}"
         if (nothing := require_result(f"{name}: outcome(...)", given)) is not None:
             return nothing
-        wrong = text(given, Outcome(code).name.lower(), options=("masked", "tolerable", "critical"))
+        wrong = text(given, expected, options=("masked", "tolerable", "critical"))
         if wrong is not None:
-            return f"{name}: {wrong}"
+            matters = right(before, faulty, scale / 100) != expected
+            hint = "whatever `scale` is, your verdict is the same; " * (
+                matters and _without_scale(answer, changes.values(), scale)
+            )
+            called = f"golden = {before.tolist()}, faulty = {faulty.tolist()}, scale = {scale:.4g}"
+            return f"{name}: {wrong}; {hint}it was called with {called}"
     return None
+
+
+def _without_scale(answer: Callable[..., object], pairs: Iterable[Sums], scale: float) -> bool:
+    """Return whether a verdict on some golden and faulty sums is the same at another scale for all of them."""
+    try:
+        return all(
+            str(answer(before.copy(), faulty.copy(), scale)) == str(answer(before.copy(), faulty.copy(), scale / 100))
+            for before, faulty in pairs
+        )
+    except Exception:  # whatever the student's code raises
+        return False
 
 
 @task("3.6", "an array of six fractions, and their mean")
