@@ -41,11 +41,12 @@ def player(trace: Trace) -> Markup:
     )
     slider = element(
         "p",
-        element("label", "cycle ", for_=name),
         element("input", type="range", id=name, min=0, max=cycles - 1, value=0, step=1, oninput=show),
         " ",
+        element("label", "cycle", for_=name),
+        " ",
         element("output", 0, for_=name),
-        f" of 0 to {len(trace) - 1}",
+        f" (0 to {cycles - 1})",
     )
     return element("div", slider, *frames, element("p", _legend(trace, rows, cols, cycles)), data_axft=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -69,8 +70,10 @@ def test_player_shows_every_cycle() -> None:
     assert page.count("<svg") == 10
     assert page.count(" hidden ") == 9
     assert "activated 5 times" in page
+    assert re.sub("<[^>]+>", "", page).strip().startswith("cycle 0 (0 to 9)")
     wide = axft.trace(axft.Config("8P", array="9x9"), np.ones((9, 60), int), np.ones((60, 9), int))._repr_html_()
     assert "8 of 9 rows, 8 of 9 columns, 60 of 76 cycles" in wide
+    assert "</output> (0 to 59)</p>" in wide, "the slider goes no further than what is shown"
 
 
 def test_operands_of_tiles_make_up_the_layer() -> None:
