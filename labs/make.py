@@ -90,7 +90,9 @@ def main(arguments: list[str]) -> None:
         if options.run:
             import nbclient
 
-            nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+            # Of the kernel's log, errors alone: it warns of every connection within one machine.
+            quiet = ["--IPKernelApp.log_level=ERROR"]
+            nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3", extra_arguments=quiet).execute()
         target = options.out / f"{path.stem}.ipynb"
         nbformat.write(notebook, target)
         print(target)
