@@ -5,6 +5,7 @@ Every function returns a `Picture`, which a notebook shows, and whose ``figure``
 
 from __future__ import annotations
 
+import base64
 import importlib
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ from axft_host.campaign.sequential import CLASSES
 from axft_host.reports.drawings import draw_errors, draw_layers, draw_operands, draw_rates
 from axft_host.reports.figures import check_matplotlib, draw_accuracy, draw_array, draw_energy, draw_profile
 from axft_host.reports.labels import result_labels
+from axft_host.reports.markup import element
 from axft_host.reports.profiles import DIMENSIONS, METRICS, Figures, public_name
 from axft_spec.errors import ConfigError, StoreError, exists_message, unknown_name
 
@@ -79,8 +81,15 @@ class Picture:
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        width = round(self.figure.get_figwidth() * _SHOWN_DPI)
-        return {"image/png": self.png(), "text/plain": repr(self)}, {"image/png": {"width": width, "alt": self.alt}}
+        width, png = round(self.figure.get_figwidth() * _SHOWN_DPI), self.png()
+        # JupyterLab and the pages of nbconvert show a PNG without its text: for them, an element that has one. The PNG
+        # itself is for what cannot show HTML, such as an export to LaTeX.
+        source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+        shown = element("img", src=source, alt=self.alt, width=width, style="max-width:100%")
+        return (
+            {"text/html": str(shown), "image/png": png, "text/plain": repr(self)},
+            {"image/png": {"width": width, "alt": self.alt}},
+        )
 
 
 def _picture(size: tuple[float, float], draw: Callable[[Any], None], alt: str) -> Picture:

@@ -9,7 +9,7 @@ from typing import Any
 
 __all__ = ["Markup", "element", "embedded_json", "join"]
 
-_VOID = {"meta", "link", "br", "input"}
+_VOID = {"meta", "link", "br", "img", "input"}
 
 
 class Markup(str):

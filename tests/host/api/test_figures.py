@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,18 @@ pytestmark = pytest.mark.usefixtures("matplotlib_there")
 def matplotlib_there() -> None:
     """Skip where figures cannot be drawn."""
     pytest.importorskip("matplotlib", reason="matplotlib, which draws figures, is not installed")
+
+
+class Images(HTMLParser):
+    """Elements of a page: the name and the attributes of each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note one."""
+        self.found.append((tag, dict(attrs)))
 
 
 def axes_of(picture: axft.figures.Picture) -> list:
@@ -47,7 +61,7 @@ def test_map_of_the_array_has_its_size(result: axft.Result) -> None:
 
 
 def test_every_figure_is_a_picture_that_a_notebook_shows(result: axft.Result, place: Path) -> None:
-    """A PNG, its width and a text that stands for it."""
+    """A PNG, its width and a text that stands for it; as an element of a page, too, which holds that text."""
     followed = axft.follow(
         axft.Config("8P", array="4x3"), "weight:r0:c0:b6:sa1", model="small.npz", data="small-data.npz", images=3
     )
@@ -66,6 +80,11 @@ def test_every_figure_is_a_picture_that_a_notebook_shows(result: axft.Result, pl
         data, metadata = picture._repr_mimebundle_()
         assert data["image/png"].startswith(b"\x89PNG")
         assert metadata["image/png"]["alt"] in data["text/plain"]
+        page = Images()
+        page.feed(data["text/html"])
+        ((tag, shown),) = page.found
+        assert tag == "img" and shown["alt"] == metadata["image/png"]["alt"]
+        assert base64.b64decode(str(shown["src"]).removeprefix("data:image/png;base64,")) == data["image/png"]
     assert pictures[0].save("bits.svg").read_text().lstrip().startswith("<?xml")
     with pytest.raises(StoreError, match=r"bits\.svg exists"):
         pictures[0].save("bits.svg")
