@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import html
 import io
 import re
 import subprocess
@@ -151,3 +152,18 @@ def test_lab_runs_in_a_kernel(tmp_path: Path) -> None:
     (stop,) = (output for output in notebook.cells[0].outputs if output.output_type == "error")
     assert "cannot begin" in stop["traceback"][0] and 'BOARD = "emu"' in stop["traceback"][0]
     assert "File " not in "".join(stop["traceback"]) and "Traceback" not in "".join(stop["traceback"])
+
+
+def test_executed_lab_has_a_text_for_every_figure_and_no_warnings(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In what viewers show first, HTML; and of the kernel's log, nothing."""
+    make.main(["--out", str(tmp_path), "--lab", "1", "--solved", "--run"])
+    assert "WARNING" not in capfd.readouterr().err
+    (made,) = tmp_path.glob("*.ipynb")
+    notebook = nbformat.read(made, as_version=4)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert pictures
+    for picture in pictures:
+        assert f'alt="{html.escape(picture.metadata["image/png"]["alt"])}"' in picture.data["text/html"]
