@@ -39,7 +39,7 @@ EAST = [[0, 0, 0], [0, 1, 1], [0, 0, 0]]
         ("1.7", [2, 5, 1], "outputs_at_risk: the flipped weight travels on"),
         ("1.7", 2, "3 numbers are asked for"),
         ("1.8", "abcdf", "1 of the 6 statements needs another look. Think of who owns an output"),
-        ("1.8", "be", "6 of the 6 statements need another look"),
+        ("1.8", "be", "most of the 6 statements need another look"),
     ],
 )
 def test_wrong_answer_is_told_what_is_wrong(task: str, answer: object, said: str) -> None:

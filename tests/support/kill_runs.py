@@ -25,8 +25,8 @@ from support.small_campaign import write_small
 PROGRAM = [sys.executable, "-m", "axft_host.cli"]
 INJECT = "inject --config 8P --array 4x3 --model small.npz --data small-data.npz --site psum --kind flip --transient"
 
-#: Seconds after which something hangs.
-PATIENCE_S = 180
+#: Seconds after which something hangs; it may have to compile first, beside all other tests.
+PATIENCE_S = 400
 
 
 def start(place: Path, line: str) -> subprocess.Popen[bytes]:

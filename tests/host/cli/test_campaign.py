@@ -161,7 +161,7 @@ def test_interrupted_campaign_says_how_to_go_on(run_json: RunJson, spec: Path, p
     text = SPEC.replace('["8P", "34P"]', '"8P"').replace("[sampling]\nfaults = 100\n", faults)
     spec.write_text(text, encoding="utf-8")
     process = start(place, "campaign run c.toml --workers 1 --out c")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not rows_of(place / "c" / "8P-im2col"):
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -42,7 +42,7 @@ def start_and_wait(place: Path, line: str) -> subprocess.Popen[str]:
     """Start a campaign in a process group of its own, and wait for its first faults."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = subprocess.Popen([*PROGRAM, *line.split()], cwd=place, text=True, start_new_session=True, **pipes)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400  # it may have to compile first, beside all other tests
     while not faults_done(place) and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
