@@ -21,6 +21,7 @@ from axft_hw.build.open_flow.frames import Frames, assemble, frames_text
 from axft_hw.build.open_flow.readback import Comparison, bits_of_bitread, compare
 from axft_hw.build.open_flow.stages import Stage
 from axft_hw.build.open_flow.tools import OpenFlowTools
+from axft_hw.build.programs import running
 from axft_spec.errors import BackendError
 
 __all__ = ["FABRIC", "Routed", "make_bitstream", "open_database", "place_and_route"]
@@ -190,14 +191,8 @@ def _run_nextpnr(command: list[str], work: Path, progress: Callable[[str], None]
     """Run nextpnr and tell how far it is; return what it took."""
     start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     last, said, errors = None, time.monotonic(), []
-    try:
-        process = subprocess.Popen(
-            command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="latin-1"
-        )
-    except OSError as error:
-        raise BackendError(f"{command[0]} cannot be started: {error.strerror}") from None
-    assert process.stdout is not None
-    try:
+    with running(command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="latin-1") as process:
+        assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("ERROR"):
                 errors.append(line.partition(":")[2].strip())
@@ -208,12 +203,6 @@ def _run_nextpnr(command: list[str], work: Path, progress: Callable[[str], None]
                 last, said = stage, time.monotonic()
                 progress(f"nextpnr: {stage.text}")
         code = process.wait()
-    finally:
-        # Ctrl-C ends the wait, and must end the program as well.
-        if process.poll() is None:
-            process.terminate()
-            process.wait()
-        process.stdout.close()
     if code:
         raise BackendError(f"nextpnr failed: {errors[-1] if errors else f'exit code {code}'}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

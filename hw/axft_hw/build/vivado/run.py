@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from axft_hw.build.programs import running
 from axft_spec.errors import BackendError
 
 __all__ = ["COMMAND", "HOW_TO_GET", "SCRIPT_NAME", "find_vivado", "run_vivado", "vivado_version"]
@@ -64,32 +65,24 @@ def run_vivado(program: Path, work: Path, progress: Callable[[str], None]) -> No
         If it fails, with the first error that it printed.
     """
     errors: list[str] = []
-    try:
-        # A session of its own: Vivado is a script that starts programs, all of which end with the wait below.
-        process = subprocess.Popen(
-            [str(program), *COMMAND[1:]],
-            cwd=work,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise BackendError(f"{program} cannot be started: {error.strerror}") from None
-    assert process.stdout is not None
-    try:
+    # A session of its own: Vivado is a script that starts programs, all of which end with the wait below.
+    with running(
+        [str(program), *COMMAND[1:]],
+        stop=_stop,
+        cwd=work,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("axft-hw: "):
                 progress(f"vivado: {line.removeprefix('axft-hw: ').strip()}")
             elif line.startswith("ERROR"):
                 errors.append(line.partition(":")[2].strip())
         code = process.wait()
-    finally:
-        if process.poll() is None:
-            _stop(process)
-        process.stdout.close()
     if code:
         raise BackendError(f"vivado failed: {errors[0] if errors else f'exit code {code}'}")
 
