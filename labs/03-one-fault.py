@@ -86,13 +86,13 @@ followed
 # %% [markdown]
 # | column | what it counts |
 # |---|---|
-# | activated | steps of PE(3, 5) in which the bit would have been 0, so that forcing it changes it |
+# | activated | steps of the faulty PE in which forcing the bit changes what its multiplier reads |
 # | struck psums | sums that the fault itself changes in this layer (same operands, with it and without it) |
 # | differing psums | sums that differ from the fault-free run, also because operands differ already |
 # | differing values | what leaves for the next layer and differs, after rounding, ReLU and pooling |
 #
-# A stuck-at-1 fault is activated when a weight with a 0 at that bit passes. So the count can be predicted from the
-# weights.
+# A stuck-at-1 fault, at a bit that the multiplier reads, is activated when a weight with a 0 at that bit passes. So the
+# count can be predicted from the weights.
 #
 # **Task 3.1.** Predict the number of activations in `conv2` (layer 1). Column 5 of the array carries column 5 of
 # `conv2` above, whose rows are the steps $k$. How many of its 150 weights have a 0 at bit 6? And how often does this
@@ -183,12 +183,13 @@ lab.picture(
 )
 
 # %% [markdown]
-# The fault begins in one channel of sixteen. The second point hardly lies below the first, although rounding and ReLU
-# do remove a good part (task 3.3 counts it): pooling takes the largest of four values, and one that differs can be
-# enough. What survives spreads: every output of a dense layer depends on all inputs, and in the end nearly all ten
-# sums differ. Depth does not make a fault fade. It may still be lost later, as ReLU and rounding come again after
-# every layer, and 34P ignores the low bits of activations, too; part 4 has such faults. But mostly, once something
-# has survived the first rounding, all that is left to decide is *how much* the final sums change.
+# The fault begins in one channel of sixteen, and there in the 80 of 100 sums that row 5 and those below it make: 5%.
+# The second point lies near the first, below it or above, although rounding and ReLU do remove a good part (task 3.3
+# counts it): pooling takes the largest of four values, and one that differs can be enough. What survives spreads:
+# every output of a dense layer depends on all inputs, and in the end nearly all ten sums differ. Depth does not make a
+# fault fade. It may still be lost later, as ReLU and rounding come again after every layer, and 34P ignores the low
+# bits of activations, too; part 4 has such faults. But mostly, once something has survived the first rounding, all
+# that is left to decide is *how much* the final sums change.
 #
 # **Task 3.3.** Look at the rounding more closely, for bit 3. Of the sums of `conv2` that differ between `golden_sums`
 # and `faulty_sums`, what share still differs after rounding and ReLU, with no pooling yet? `rounded` does these two

@@ -101,8 +101,8 @@ grid[0].set_ylabel("faults (logarithmic)")
 lab.picture(fig, "Shares over faults: masked ones lie at 0 and 100%, critical ones mostly at 0, with a tail.")
 
 # %% [markdown]
-# Whether a fault is masked hardly depends on the image, and most faults are critical for no image at all, but some
-# for many. These pictures decide everything below.
+# Whether a fault is masked hardly depends on the image, and most faults are critical for no image at all (many of them
+# at bits that the part ignores; part 4 counts these), but some for many. These pictures decide everything below.
 #
 # If you have set a board at the top, a few of these faults run on it now, and must give the same outcomes, pair by
 # pair:
@@ -364,11 +364,12 @@ lab.picture(
 
 # %% [markdown]
 # The campaign on the left was not drawn at random: it is the first in which the usual interval goes wrong. The grey
-# band is wider at most looks: that is the price of being allowed to look. It never grows again, for what has once
-# been ruled out stays so; that is why its ends may lie inside the usual ones late in a campaign. (On the right, 200
+# band is wider: that is the price of being allowed to look. It never grows again, for what has once been ruled out
+# stays so; that is why one of its ends may lie inside the usual interval at times. (On the right, 200
 # campaigns for betting and all 1,000 for the usual interval.)
-# With such a band, a campaign may stop as soon as it is narrow enough. This one looks after every 50 faults, and
-# stops at 7 points on either side:
+# With such a band, a campaign may stop as soon as it is narrow enough. This one looks after every 50 faults, and stops
+# when the interval of the critical share alone is at most 14 points wide, a half-width of 7. (Its ends need not lie
+# equally far from the rate.)
 
 # %%
 campaign = axft.Campaign(

@@ -31,6 +31,8 @@ def wilson(p: float, n: int, z: float) -> list[float]:
     [
         ("4.1", lambda N, e, t, p=0.5: ..., "… 4.1 open: not answered yet"),
         ("4.1", unrounded, "a whole one: round up"),
+        ("4.1", lambda N, e, t, p=0.5: round(unrounded(N, e, t, p)), "round up, not to the nearest number"),
+        ("4.1", lambda N, e, t, p=0.5: math.ceil(unrounded(N, e, t)), "The others are right, with p = 0.5"),
         ("4.1", lambda N, e, t, p=0.5: math.ceil(t**2 * p * (1 - p) / e**2), "too large"),
         ("4.1", lambda N, e, t: math.ceil(unrounded(N, e, t)), "but 4 were given"),
         ("4.2", [57, 1.0], "margin_met: that is the margin that is named"),

@@ -35,13 +35,20 @@ def _size(answer: Any, lab: Lab) -> str | None:
         ((population, margin, quantile), sample_size(population, margin, _LEVELS[quantile]))
         for population, margin, quantile in ((12544, 0.02, 1.96), (1024, 0.05, 2.576), (25088, 0.01, 2.576))
     ]
-    cases.append(((12544, 0.01, 1.96, 0.1), sample_size(12544, 0.01, 0.95, 0.1)))
     # The rounded quantiles move a sample by a fault at most; a number that was not rounded up is told apart.
     wrong = function(answer, cases, tolerance=1.0, otherwise="Is e squared, and t? And is N in it?")
+    if wrong is None:
+        share = [((12544, 0.01, 1.96, 0.1), sample_size(12544, 0.01, 0.95, 0.1))]
+        wrong = function(answer, share, tolerance=1.0, otherwise="The others are right, with p = 0.5")
     if wrong is not None:
         return wrong
-    given = answer(12544, 0.02, 1.96)
-    return None if float(given) == math.ceil(given) else "a number of faults is a whole one: round up"
+    for arguments, expected in cases:
+        given = float(answer(*arguments))
+        if given != math.ceil(given):
+            return "a number of faults is a whole one: round up"
+        if given < expected:
+            return "a smaller sample has a larger margin than was asked for: round up, not to the nearest number"
+    return None
 
 
 @task("4.2", "a list of two percentages")
