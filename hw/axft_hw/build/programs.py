@@ -11,7 +11,7 @@ from typing import Any
 
 from axft_spec.errors import BackendError
 
-__all__ = ["running"]
+__all__ = ["run", "running"]
 
 #: Seconds that a program is given to end by itself.
 _END_S = 5.0
@@ -26,6 +26,30 @@ def _end(process: subprocess.Popen[str]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def run(name: str, command: Sequence[str], **options: Any) -> str:
+    """Run a program to its end; return what it printed.
+
+    Parameters
+    ----------
+    name : str
+        What errors call it.
+    command : sequence of str
+    **options
+        As for `running`.
+
+    Raises
+    ------
+    BackendError
+        If it cannot be started, or fails: with the last line that it printed.
+    """
+    with running(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:
+        stdout, stderr = process.communicate()
+    if process.returncode:
+        lines = (stderr.strip() or stdout.strip() or f"exit code {process.returncode}").splitlines()
+        raise BackendError(f"{name} failed: {lines[-1]}")
+    return stdout
 
 
 @contextmanager

@@ -6,13 +6,12 @@ import importlib.util
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from axft_hw.build.programs import running
+from axft_hw.build.programs import run
 from axft_spec.errors import BackendError
 
 __all__ = ["run_yosys", "synthesis_commands", "yosys_command", "yosys_version"]
@@ -100,17 +99,7 @@ def run_yosys(script: str, inputs: Mapping[str, str], outputs: tuple[str, ...] =
         for path, text in {**inputs, "script.ys": script}.items():
             (directory / path).write_text(text, encoding="utf-8")
         # Relative names: yosys as WebAssembly sees the directory it is started in.
-        with running(
-            [*command, "-s", "script.ys"],
-            cwd=directory,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-        ) as process:
-            stdout, stderr = process.communicate()
-        if process.returncode:
-            lines = (stderr.strip() or stdout.strip() or f"exit code {process.returncode}").splitlines()
-            raise BackendError(f"yosys failed: {lines[-1]}")
+        stdout = run("yosys", [*command, "-s", "script.ys"], cwd=directory, encoding="utf-8")
         missing = [path for path in outputs if not (directory / path).is_file()]
         if missing:
             raise BackendError(f"yosys ({' '.join(command)}) has ended without writing {missing[0]}; is it yosys?")

@@ -21,7 +21,7 @@ from axft_hw.build.open_flow.frames import Frames, assemble, frames_text
 from axft_hw.build.open_flow.readback import Comparison, bits_of_bitread, compare
 from axft_hw.build.open_flow.stages import Stage
 from axft_hw.build.open_flow.tools import OpenFlowTools
-from axft_hw.build.programs import running
+from axft_hw.build.programs import run, running
 from axft_spec.errors import BackendError
 
 __all__ = ["FABRIC", "Routed", "make_bitstream", "open_database", "place_and_route"]
@@ -266,11 +266,11 @@ def make_bitstream(
     progress(f"frames: {len(frames.features):,} features, {len(frames.ones):,} bits")
     (work / "design.frames").write_text(frames_text(frames.ones), encoding="ascii")
     part = f"--part_file={database.part_file}"
-    _run(
+    for command in (
         [str(tools.frames2bit), part, f"--part_name={PART}", "--frm_file=design.frames", "--output_file=design.bit"],
-        work,
-    )
-    _run([str(tools.bitread), part, "-y", "-z", "-o", "design.bits", "design.bit"], work)
+        [str(tools.bitread), part, "-y", "-z", "-o", "design.bits", "design.bit"],
+    ):
+        run(Path(command[0]).name, command, cwd=work)
     ones = bits_of_bitread((work / "design.bits").read_text(encoding="ascii"))
     comparison = compare(database, frames, ones)
     if comparison.differences:
@@ -283,13 +283,3 @@ def make_bitstream(
     raw = Bitstream.from_bytes((work / "design.bit").read_bytes())
     # prjxray's writer puts the name of its input and the time into the header.
     return Bitstream(design=design, part=PART, date="2000/01/01", time="00:00:00", data=raw.data), comparison
-
-
-def _run(command: list[str], work: Path) -> None:
-    try:
-        done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise BackendError(f"{command[0]} cannot be started: {error.strerror}") from None
-    if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines()
-        raise BackendError(f"{Path(command[0]).name} failed: {lines[-1] if lines else f'exit code {done.returncode}'}")
