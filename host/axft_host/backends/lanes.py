@@ -7,6 +7,7 @@ contiguous; an index that runs past the end is not noticed. Names end with the n
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from axft_host.backends.jit import intrinsic
@@ -107,22 +108,28 @@ def _pick(builder: Any, relation: str, left: Any, right: Any) -> Any:
     return builder.select(builder.icmp_signed(relation, left, right), left, right)
 
 
-def _add_scaled(lanes: int) -> Any:
-    def add_scaled(typing: Any, target: Any, i: Any, source: Any, places: Any, factors: Any) -> Any:
+def _add_each(lanes: int, multiply: Callable[..., Any]) -> Any:
+    """Return a function that adds the product of each of some places with its factor, as `multiply` makes it."""
+
+    def add_each(typing: Any, target: Any, i: Any, source: Any, places: Any, factors: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             into = _Vector(context, builder, target, arguments[0], arguments[1], lanes)
             total = into.load()
             for index in range(len(places)):
-                place = builder.extract_value(arguments[3], index)
+                place, factor = (builder.extract_value(arguments[part], index) for part in (3, 4))
                 values = _Vector(context, builder, source, arguments[2], place, lanes).load()
-                factor = _factor(builder, builder.extract_value(arguments[4], index), into.element, lanes)
-                total = builder.add(total, builder.mul(_resized(builder, values, into.element), factor))
+                total = builder.add(total, multiply(context, builder, values, factor, into.element))
             into.store(total)
             return context.get_dummy_value()
 
         return _signature("void", target, i, source, places, factors), generate
 
-    return intrinsic(add_scaled)
+    return intrinsic(add_each)
+
+
+def _multiply(context: Any, builder: Any, values: Any, factor: Any, element: Any) -> Any:
+    """Return values times a factor, in elements of another width."""
+    return builder.mul(_resized(builder, values, element), _factor(builder, factor, element, values.type.count))
 
 
 def _has(context: Any, feature: str) -> bool:
@@ -191,7 +198,7 @@ def _add_bits(lanes: int) -> Any:
     return intrinsic(add_bits)
 
 
-def _multiply_bytes(context: Any, builder: Any, flags: Any, terms: Any) -> Any:
+def _multiply_bytes(context: Any, builder: Any, flags: Any, terms: Any, element: Any) -> Any:
     """Return, of four numbers in the bytes of `terms`, the sum of those beside which a byte of `flags` is 1, not 0."""
     from llvmlite import ir
 
@@ -204,7 +211,7 @@ def _multiply_bytes(context: Any, builder: Any, flags: Any, terms: Any) -> Any:
         pairs = builder.call(multiply, [builder.bitcast(flags, bytes_), builder.bitcast(terms, bytes_)])
         kind = ir.FunctionType(flags.type, [halves, halves])
         multiply = builder.module.declare_intrinsic("llvm.x86.avx512.pmaddw.d.512", (), kind)
-        return builder.call(multiply, [pairs, _constant(_word(16), [1] * 32)])
+        return _resized(builder, builder.call(multiply, [pairs, _constant(_word(16), [1] * 32)]), element)
     zero = ir.Constant(flags.type, None)
     total = zero
     for bit in range(0, 32, 8):
@@ -212,25 +219,7 @@ def _multiply_bytes(context: Any, builder: Any, flags: Any, terms: Any) -> Any:
         term = builder.ashr(term, _constant(word, [24] * lanes))
         has = builder.icmp_signed("!=", builder.and_(flags, _constant(word, [1 << bit] * lanes)), zero)
         total = builder.add(total, builder.select(has, term, zero))
-    return total
-
-
-def _add_bytes(lanes: int) -> Any:
-    def add_bytes(typing: Any, target: Any, i: Any, source: Any, places: Any, terms: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            into = _Vector(context, builder, target, arguments[0], arguments[1], lanes)
-            total = into.load()
-            for index in range(len(places)):
-                place = builder.extract_value(arguments[3], index)
-                flags = _Vector(context, builder, source, arguments[2], place, lanes).load()
-                more = _multiply_bytes(context, builder, flags, builder.extract_value(arguments[4], index))
-                total = builder.add(total, _resized(builder, more, into.element))
-            into.store(total)
-            return context.get_dummy_value()
-
-        return _signature("void", target, i, source, places, terms), generate
-
-    return intrinsic(add_bytes)
+    return _resized(builder, total, element)
 
 
 def _add_scaled_bytes(lanes: int) -> Any:
@@ -242,9 +231,8 @@ def _add_scaled_bytes(lanes: int) -> Any:
                 _Vector(context, builder, kind, array, arguments[3], lanes).load()
                 for kind, array in zip(sources, arrays, strict=True)
             )
-            scale = _factor(builder, arguments[4], into.element, lanes)
-            more = _resized(builder, _multiply_bytes(context, builder, flags, arguments[5]), into.element)
-            more = builder.add(more, builder.mul(_resized(builder, values, into.element), scale))
+            more = _multiply_bytes(context, builder, flags, arguments[5], into.element)
+            more = builder.add(more, _multiply(context, builder, values, arguments[4], into.element))
             into.store(builder.add(into.load(), more))
             return context.get_dummy_value()
 
@@ -254,14 +242,14 @@ def _add_scaled_bytes(lanes: int) -> Any:
 
 
 #: ``(target, i, source, places, factors)``: target[i:] += the sum of factor * source[place:]; factors fit into 32 bits.
-add_scaled8, add_scaled16 = _add_scaled(8), _add_scaled(16)
+add_scaled8, add_scaled16 = _add_each(8, _multiply), _add_each(16, _multiply)
 #: The same of pairs of places, of elements of 16 bits, whose two factors of 16 bits are packed into one, the first low.
 add_pairs16, add_pairs32 = _add_pairs(16), _add_pairs(32)
 #: ``(target, i, source, j, masks, terms)``: target[i:] += the sum of the terms whose mask is set in source[j:].
 add_bits8, add_bits16 = _add_bits(8), _add_bits(16)
 #: ``(target, i, source, places, terms)``: target[i:] += for each place, the sum of those of four numbers from -127 to
 #: 127, packed into one, whose bytes of source[place:] are 1; elements of 32 bits, and bytes that are 0 or 1.
-add_bytes8, add_bytes16 = _add_bytes(8), _add_bytes(16)
+add_bytes8, add_bytes16 = _add_each(8, _multiply_bytes), _add_each(16, _multiply_bytes)
 #: ``(target, i, sources, j, factor, terms)``: both at once, of two arrays from one place on.
 add_scaled_bytes8, add_scaled_bytes16 = _add_scaled_bytes(8), _add_scaled_bytes(16)
 

@@ -45,7 +45,7 @@ def test_pairs_are_multiplied_and_added(fresh_lanes: Any) -> None:
 @pytest.mark.parametrize("count", [8, 16])
 def test_bytes_choose_what_is_added(fresh_lanes: Any, count: int) -> None:
     """Numbers at the ends of a signed byte; several places at once; with a product, too."""
-    add_bytes, add_both = lanes._add_bytes(count), lanes._add_scaled_bytes(count)
+    add_bytes, add_both = lanes._add_each(count, lanes._multiply_bytes), lanes._add_scaled_bytes(count)
 
     @numba.njit
     def add(target: Any, flags: Any, terms: Any) -> None:
