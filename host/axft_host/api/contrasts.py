@@ -6,8 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from axft_host.api.show import facts_html, table_html
-from axft_host.campaign.contrast import Contrast
-from axft_host.campaign.store import STORE_NAME
+from axft_host.campaign.contrast import Contrast, name_of
 from axft_host.reports.campaigns import p_text
 
 __all__ = ["ShownContrast", "as_shown"]
@@ -22,8 +21,7 @@ class ShownContrast(Contrast):
         """The configurations; of two that have one name, on arrays of two sizes, say, the directories."""
         if self.name_a != self.name_b:
             return f"{self.name_a} - {self.name_b}"
-        paths = (Path(self.a), Path(self.b))
-        return " - ".join(path.parent.name if path.name == STORE_NAME else path.name for path in paths)
+        return f"{name_of(Path(self.a))} - {name_of(Path(self.b))}"
 
     @property
     def _points(self) -> tuple[str, str, str]:

@@ -99,6 +99,11 @@ class Contrast:
         }
 
 
+def name_of(path: Path) -> str:
+    """Return what tells a result from others: the name of its directory, unless its file has one of its own."""
+    return path.parent.name if path.name == STORE_NAME else path.name
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Result:
     path: Path
@@ -113,8 +118,8 @@ class _Result:
 
     @property
     def name(self) -> str:
-        """What tells it from the others: the name of its directory, unless its file has one of its own."""
-        return self.path.parent.name if self.path.name == STORE_NAME else self.path.name
+        """What tells it from the others."""
+        return name_of(self.path)
 
     @property
     def identity(self) -> tuple[object, ...]:
