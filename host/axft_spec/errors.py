@@ -7,7 +7,8 @@ command line prints the message as its last line and exits with code 2.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "check_int",
     "exists_message",
     "how_to_install",
+    "outside_commands",
     "unknown_name",
 ]
 
@@ -85,6 +87,12 @@ def how_to_install(extra: str | None = None) -> str:
     """Return what installs the package with all it needs, or with an extra of it; it is in no package index."""
     what = "." if extra is None else f"'.[{extra}]'"
     return f"`pip install {what}` in the directory of axft-hw's source"
+
+
+def outside_commands(message: str, change: Callable[[str], str]) -> str:
+    """Return a message with everything changed but what stands in backticks: a command, which stays one."""
+    parts = re.split(r"(`[^`]*`)", message)
+    return "".join(part if part.startswith("`") else change(part) for part in parts)
 
 
 def unknown_name(what: str, given: str, allowed: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from axft_spec.errors import AxftError, ConfigError, unknown_name
+from axft_spec.errors import AxftError, ConfigError, outside_commands, unknown_name
 
 __all__ = ["by_keywords", "check_type", "in_keywords", "made_by_keywords", "shown"]
 
@@ -190,8 +190,7 @@ def in_keywords(message: str) -> str:
     >>> in_keywords("allowed: --bitstream with --board pynq, see `axft-hw doctor --board pynq`")
     "allowed: bitstream with board='pynq', see `axft-hw doctor --board pynq`"
     """
-    parts = re.split(r"(`[^`]*`)", message)
-    return "".join(part if part.startswith("`") else _OPTION.sub(_keyword, part) for part in parts)
+    return outside_commands(message, lambda part: _OPTION.sub(_keyword, part))
 
 
 def _keyword(found: re.Match[str]) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from axft_host.campaign.options import CampaignOptions
 from axft_host.campaign.plan import Plan, plan_campaign
 from axft_host.campaign.spec import CampaignSpec, Run
-from axft_spec.errors import AxftError, BackendError, DataError, FaultError, ModelError
+from axft_spec.errors import AxftError, BackendError, DataError, FaultError, ModelError, outside_commands
 
 __all__ = ["options_to_plan", "plan_all", "plan_run"]
 
@@ -80,9 +80,7 @@ def plan_all(spec: CampaignSpec, runs: list[Run]) -> None:
 
 
 def _located(spec: CampaignSpec, run: Run, error: AxftError) -> AxftError:
-    # What stands in backticks is a command, and stays one.
-    parts = re.split(r"(`[^`]*`)", str(error))
-    message = f"run {run.name}: " + "".join(part if part.startswith("`") else _in_keys(part) for part in parts)
+    message = f"run {run.name}: {outside_commands(str(error), _in_keys)}"
     if spec.source is None:
         return type(error)(message)
     named, key = _about(run, error)
