@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import os
 import sqlite3
 import time
 from pathlib import Path
@@ -23,6 +22,7 @@ from axft_spec import reference
 from axft_spec.errors import BackendError, StoreError
 from axft_spec.faultlist import read_fault_list
 from axft_spec.faults import Fault, parse_fault
+from support.processes import exists
 from support.small_campaign import IMAGES, small_plan
 
 
@@ -177,11 +177,7 @@ def test_failure_keeps_what_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def _runs(pid: int | None) -> bool:
     assert pid is not None
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    return exists(pid)
 
 
 @pytest.mark.parametrize("broken", ["start", "close"])

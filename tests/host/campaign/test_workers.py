@@ -17,6 +17,7 @@ from axft_host.campaign.workers import ATTEMPTS, Interruption, WorkerPool, defau
 from axft_spec.errors import BackendError, FaultError
 from axft_spec.faults import parse_fault
 from support.breaking_batch import BreakingBatch
+from support.processes import exists
 from support.small_campaign import small_plan
 
 
@@ -27,15 +28,6 @@ def small_job(directory: Path) -> tuple[Job, list[object]]:
     golden = Emulator().evaluate(workload, [None])[0].accumulators
     job = Job(board="emu", workload=workload, labels=labels, golden=golden, score="softmax")
     return job, make_batches(list(enumerate(plan.faults.faults)), len(labels))
-
-
-def exists(pid: int) -> bool:
-    """Return whether there is such a process."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def interrupt() -> None:

@@ -20,6 +20,7 @@ from axft_spec.faults import Site
 from axft_spec.hardware import HardwareConfig
 from axft_spec.manifest import Manifest
 from support.command_line import invoke
+from support.processes import exists
 
 pytest.importorskip("amaranth")
 from axft_hw.build.open_flow.tools import PROGRAMS
@@ -122,11 +123,9 @@ def test_without_vivado_the_last_lines_say_how_to_go_on(tmp_path: Path, monkeypa
 def wait_for_end(process: int) -> None:
     """Wait until a process is gone; one that has ended is still known until its new parent has asked for it."""
     end = time.monotonic() + 30
-    with contextlib.suppress(ProcessLookupError):
-        while time.monotonic() < end:
-            os.kill(process, 0)
-            time.sleep(0.05)
-        raise AssertionError(f"process {process} goes on")
+    while exists(process):
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="process groups are of POSIX systems")
