@@ -149,19 +149,15 @@ def resume_command(ctx: click.Context, directory: Path, workers: int | None, das
 
 
 def _faults_of(directory: Path) -> int:
-    """Return how many faults a campaign or a result has by now; those of what cannot be read are told elsewhere."""
+    """Return how many faults a campaign or a result has by now; what cannot be read is told elsewhere."""
     from contextlib import suppress
 
-    from axft_host.campaign.directory import result_dirs
-    from axft_host.campaign.store import ResultStore
+    from axft_host.campaign.directory import states
     from axft_spec.errors import AxftError
 
-    found = 0
     with suppress(AxftError):
-        for path in result_dirs(directory):
-            with ResultStore.open(path) as store:
-                found += len(store)
-    return found
+        return sum(run.faults or 0 for run in states(directory))
+    return 0
 
 
 def _show(ctx: click.Context, directory: Path, *, complete: bool, as_json: bool, kept: int | None = None) -> None:
